@@ -1,0 +1,202 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files: read whole, written atomically, with owner, group and mode set before anybody can see them."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "raw"},
+}
+"""The part of an argument spec that :func:`attributes_from` reads; documented in the fragment ``files``."""
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Who a file shall belong to (numeric ids) and its permission bits; None leaves as is."""
+
+    uid: Optional[int] = None
+    gid: Optional[int] = None
+    mode: Optional[int] = None
+
+
+def attributes_from(params: dict[str, Any]) -> Attributes:
+    """Read the parameters ``owner``, ``group`` and ``mode``.
+
+    :raises RegistryError: an unknown user or group, or a mode that is not octal.
+    """
+    mode = params.get("mode")
+    return Attributes(
+        uid=_identity("owner", params.get("owner")),
+        gid=_identity("group", params.get("group")),
+        mode=None if mode is None else _parse_mode(mode),
+    )
+
+
+def _identity(parameter: str, value: Optional[str]) -> Optional[int]:
+    if value is None:
+        return None
+    if value.isdigit():
+        return int(value)
+    try:
+        return pwd.getpwnam(value).pw_uid if parameter == "owner" else grp.getgrnam(value).gr_gid
+    except KeyError as error:
+        kind = "user" if parameter == "owner" else "group"
+        raise RegistryError(
+            f"{parameter}: there is no {kind} '{value}' on this host; create it or give a numeric id."
+        ) from error
+
+
+def _parse_mode(value: object) -> int:
+    mode = -1
+    if isinstance(value, int) and not isinstance(value, bool):
+        mode = value
+    elif isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            mode = int(value, 8)
+    if not 0 <= mode <= 0o7777:
+        raise RegistryError(f"mode: '{value}' is not an octal file mode; write it as a string such as '0600'.")
+    return mode
+
+
+def read_file(path: str) -> Optional[bytes]:
+    """A file's content, or None where there is no file.
+
+    :raises RegistryError: it is there and cannot be read.
+    """
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def read_text(path: str) -> Optional[str]:
+    """As :func:`read_file`, decoded from UTF-8."""
+    content = read_file(path)
+    try:
+        return None if content is None else content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RegistryError(f"{path} is not a text in UTF-8 (byte {error.start}); mend or remove it.") from error
+
+
+def explain_attributes(path: str, wanted: Attributes) -> list[str]:
+    """Why a file's owner, group or mode has to change; nothing where there is no file."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return []
+    reasons = []
+    if wanted.uid is not None and found.st_uid != wanted.uid:
+        reasons.append(f"{path}: owner is {found.st_uid}, wanted {wanted.uid}")
+    if wanted.gid is not None and found.st_gid != wanted.gid:
+        reasons.append(f"{path}: group is {found.st_gid}, wanted {wanted.gid}")
+    mode = stat.S_IMODE(found.st_mode)
+    if wanted.mode is not None and mode != wanted.mode:
+        reasons.append(f"{path}: mode is {mode:04o}, wanted {wanted.mode:04o}")
+    return reasons
+
+
+def set_attributes(path: str, wanted: Attributes) -> None:
+    """Give an existing file its owner, group and mode."""
+    with _explained(path):
+        # Ownership first: chown clears the set-id bits, and a mode must never be open to the former owner's group.
+        os.chown(path, _id_or_keep(wanted.uid), _id_or_keep(wanted.gid))
+        if wanted.mode is not None:
+            os.chmod(path, wanted.mode)
+
+
+def write_file(path: str, content: bytes, wanted: Attributes) -> None:
+    """Put a whole file in place: at any moment a reader finds the old content or the new one, never a part.
+
+    A missing directory is made, 0700 and with the file's owner. A symbolic link is followed. Where there is a file
+    already, what *wanted* leaves open stays as it was. The modification time always differs from the former file's,
+    since the registry re-reads its users only then (registry/auth/htpasswd/access.go in distribution).
+
+    :raises RegistryError: it cannot be written; the former file is still there, whole.
+    """
+    target = os.path.realpath(path)
+    with _explained(path):
+        make_directory(os.path.dirname(target), wanted)
+        before = os.stat(target) if os.path.exists(target) else None
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=os.path.dirname(target))
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                _take_over(stream.fileno(), before, wanted)
+                os.fsync(stream.fileno())
+            if before is not None and os.stat(temporary).st_mtime_ns == before.st_mtime_ns:
+                os.utime(temporary, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000_000))
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        _sync_directory(os.path.dirname(target))
+
+
+def _take_over(descriptor: int, before: Optional[os.stat_result], wanted: Attributes) -> None:
+    """Owner, group and mode for the new file: what is wanted, else what the former file had."""
+    uid, gid, mode = wanted.uid, wanted.gid, wanted.mode
+    if before is not None:
+        uid = before.st_uid if uid is None else uid
+        gid = before.st_gid if gid is None else gid
+        mode = stat.S_IMODE(before.st_mode) if mode is None else mode
+    os.fchown(descriptor, _id_or_keep(uid), _id_or_keep(gid))
+    if mode is not None:
+        os.fchmod(descriptor, mode)
+
+
+def make_directory(path: str, wanted: Attributes) -> None:
+    """Make a directory, 0700 and with the owner of *wanted*; its missing parents are 0755; one that is there stays."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent):
+        os.makedirs(parent, mode=0o755)
+    os.mkdir(path, mode=0o700)
+    os.chown(path, _id_or_keep(wanted.uid), _id_or_keep(wanted.gid))
+
+
+def remove_file(path: str) -> None:
+    """Remove a file, durably; one that is not there is no error."""
+    with _explained(path), contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        _sync_directory(os.path.dirname(path) or ".")
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _id_or_keep(value: Optional[int]) -> int:
+    return -1 if value is None else value
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be written: {error.strerror} ({error.filename}).") from error
