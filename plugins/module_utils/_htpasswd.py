@@ -140,7 +140,9 @@ def _check_name(position: int, name: str) -> None:
     elif _has_control(name):
         problem = "has a control character in its name"
     elif name != name.strip() or name.startswith("#"):
-        problem = "has a name that begins or ends with white space, or begins with '#', which the registry reads otherwise"
+        problem = (
+            "has a name that begins or ends with white space, or begins with '#', which the registry reads otherwise"
+        )
     elif len(name.encode("utf-8")) > 255:
         problem = "has a name of more than 255 bytes"
     if problem:
@@ -176,7 +178,9 @@ def parse_file(text: str, path: str) -> tuple[Line, ...]:
         elif colon and name:
             lines.append(Line(text=stripped, name=name))
         else:
-            raise RegistryError(f"{path}: line {number} is not an entry of the form name:hash; mend or remove the line.")
+            raise RegistryError(
+                f"{path}: line {number} is not an entry of the form name:hash; mend or remove the line."
+            )
     return tuple(lines)
 
 

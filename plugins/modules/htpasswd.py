@@ -124,10 +124,8 @@ foreign:
   sample: ["line 3: comment"]
 """
 
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.stronghold.registry.plugins.module_utils import _files, _htpasswd
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 

@@ -32,11 +32,7 @@ def test_check_run_check_run(run_module: RunModule, command: Any, path: Path) ->
     assert not path.parent.exists()
     done = run_module("htpasswd", path=str(path), users=USERS)
     assert predicted["changed"] and done["changed"]
-    assert (
-        predicted["reasons"]
-        == done["reasons"]
-        == [f"{path}: is not there", "user moby: added", "user robot: added"]
-    )
+    assert predicted["reasons"] == done["reasons"] == [f"{path}: is not there", "user moby: added", "user robot: added"]
     assert predicted["diff"] == done["diff"]
     for user in USERS:
         verify(command, path, str(user["name"]), str(user["password"]))
@@ -89,9 +85,7 @@ def test_a_ready_hash_is_put_in_place(run_module: RunModule, command: Any, path:
     verify(command, path, "moby", "gordon")
 
 
-def test_other_schemes_are_told_and_replaced_when_listed(
-    run_module: RunModule, command: Any, path: Path
-) -> None:
+def test_other_schemes_are_told_and_replaced_when_listed(run_module: RunModule, command: Any, path: Path) -> None:
     path.parent.mkdir()
     command("htpasswd", "-cbm", path, "moby", "gordon")
     path.chmod(0o600)
@@ -121,9 +115,7 @@ def test_a_symbolic_link_is_followed(run_module: RunModule, path: Path, tmp_path
 
 
 @pytest.mark.parametrize("content", [b"moby\n", b"moby:x\n:y\n", b"\xff\xfe\n"])
-def test_a_file_that_is_no_user_file_stays_untouched(
-    run_module: RunModule, path: Path, content: bytes
-) -> None:
+def test_a_file_that_is_no_user_file_stays_untouched(run_module: RunModule, path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     result = run_module("htpasswd", path=str(path), users=USERS, fails=True)
@@ -157,20 +149,14 @@ def test_bad_input_is_refused_before_anything_is_written(
 
 
 def test_neither_passwords_nor_hashes_are_shown(run_module: RunModule, path: Path) -> None:
-    shown = json.dumps(
-        run_module("htpasswd", path=str(path), users=[{"name": "moby", "password": "s3cret-pw"}])
-    )
-    shown += json.dumps(
-        run_module("htpasswd", path=str(path), users=[{"name": "moby", "password": "s3cret-other"}])
-    )
+    shown = json.dumps(run_module("htpasswd", path=str(path), users=[{"name": "moby", "password": "s3cret-pw"}]))
+    shown += json.dumps(run_module("htpasswd", path=str(path), users=[{"name": "moby", "password": "s3cret-other"}]))
     assert "s3cret" not in shown
     assert "$2y$" not in shown
     assert path.read_text().split(":")[1].strip() not in shown
 
 
-def test_a_full_disk_leaves_the_old_file(
-    run_module: RunModule, path: Path, command: Any, tmp_path: Path
-) -> None:
+def test_a_full_disk_leaves_the_old_file(run_module: RunModule, path: Path, command: Any, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     command("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small)
@@ -182,9 +168,7 @@ def test_a_full_disk_leaves_the_old_file(
         with filler.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
             while True:
                 stream.write(b"x" * 4096)
-        result = run_module(
-            "htpasswd", path=str(file), users=[{"name": "eve", "password": "x", "cost": 4}], fails=True
-        )
+        result = run_module("htpasswd", path=str(file), users=[{"name": "eve", "password": "x", "cost": 4}], fails=True)
         assert "No space left" in result["msg"]
         assert file.read_bytes() == before and sorted(os.listdir(small)) == ["filler", "htpasswd"]
     finally:

@@ -6,9 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd import (
     User,
@@ -22,6 +19,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd impo
     render,
     updated_lines,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 # "gordon" at cost 4, made by Apache's htpasswd -nbB -C 4.
 GORDON = "$2y$04$8zUqCbc59uq6PkfIEdySyOOhiep8fsRcI0deye7VdLTfQ8p0uOG6q"

@@ -1,0 +1,362 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker engine of this host: its program, its flags, and what a running one says of itself.
+
+How flags and keys of daemon.json relate is in daemon/command/config.go and daemon/config/config.go of moby.
+"""
+
+from __future__ import annotations
+
+import glob
+import http.client
+import json
+import os
+import re
+import shlex
+import socket
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
+
+DEFAULT_CONFIG = "/etc/docker/daemon.json"
+DEFAULT_SOCKET = "/var/run/docker.sock"
+
+_TIMEOUT = 5.0
+"""Seconds that an engine may take to answer on its socket."""
+
+_KEYS = {
+    "add-runtime": "runtimes",
+    "authorization-plugin": "authorization-plugins",
+    "cdi-spec-dir": "cdi-spec-dirs",
+    "default-address-pool": "default-address-pools",
+    "default-network-opt": "default-network-opts",
+    "default-ulimit": "default-ulimits",
+    "dns-opt": "dns-opts",
+    "exec-opt": "exec-opts",
+    "feature": "features",
+    "host": "hosts",
+    "insecure-registry": "insecure-registries",
+    "label": "labels",
+    "log-opt": "log-opts",
+    "node-generic-resource": "node-generic-resources",
+    "registry-mirror": "registry-mirrors",
+    "storage-opt": "storage-opts",
+}
+"""The flags whose key in daemon.json has another name."""
+
+_SHORT = {
+    "b": "bridge",
+    "D": "debug",
+    "G": "group",
+    "H": "host",
+    "l": "log-level",
+    "p": "pidfile",
+    "s": "storage-driver",
+}
+_UNIT_DIRECTORIES = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+"""In systemd's order of precedence (systemd.unit(5))."""
+
+_PROGRAM_DIRECTORIES = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag as dockerd is given it, the key of daemon.json that it stands for, and where it stands."""
+
+    text: str
+    key: str
+    where: str
+    value: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What is known of the engine that reads a certain daemon.json."""
+
+    running: bool = False
+    flags: tuple[Flag, ...] = ()
+    info: dict[str, Any] | None = field(default=None, repr=False)
+
+    def flags_for(self, keys: Iterable[str]) -> list[Flag]:
+        wanted = set(keys)
+        return [flag for flag in self.flags if flag.key in wanted]
+
+
+def observe(config_path: str, socket_path: str) -> Engine:
+    """The engine that reads *config_path*: whether one runs, its flags, and its answer on *socket_path*.
+
+    The socket is asked only where such a process is there, as connecting may make systemd start the engine.
+    """
+    running = running_flags(config_path)
+    configured = configured_flags(config_path)
+    return Engine(
+        running=running is not None,
+        flags=(*configured, *(running or ())),
+        info=None if running is None else engine_info(socket_path),
+    )
+
+
+def parse_flags(arguments: Sequence[str], where: str) -> tuple[Flag, ...]:
+    """The flags among the arguments of dockerd, its own name left out."""
+    flags = []
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        following = arguments[position + 1] if position + 1 < len(arguments) else ""
+        if argument.startswith("--") and argument != "--":
+            value = value if equals else following
+            flags.append(Flag(text=name, key=_KEYS.get(name[2:], name[2:]), where=where, value=value))
+        elif argument.startswith("-") and argument not in ("-", "--"):
+            flags.extend(_parse_short(argument[1:], following, where))
+    return tuple(flags)
+
+
+def _parse_short(letters: str, following: str, where: str) -> list[Flag]:
+    flags = []
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        name = _SHORT.get(letter, letter)
+        takes_value = letter != "D"
+        value = (letters.lstrip("=") or following) if takes_value else ""
+        flags.append(Flag(text=f"-{letter}", key=_KEYS.get(name, name), where=where, value=value))
+        if takes_value:
+            break
+    return flags
+
+
+def _reads(flags: Iterable[Flag], config_path: str) -> bool:
+    """Whether a dockerd with these flags reads this daemon.json."""
+    given = [flag.value for flag in flags if flag.key == "config-file"]
+    return os.path.realpath((given or [DEFAULT_CONFIG])[-1]) == os.path.realpath(config_path)
+
+
+def running_flags(config_path: str) -> tuple[Flag, ...] | None:
+    """The flags of the running dockerd that reads *config_path*, or None where none runs.
+
+    A dockerd in another mount namespace (in a container, or rootless) reads another file of that name.
+    """
+    for directory in glob.glob("/proc/[0-9]*"):
+        try:
+            arguments = _read_bytes(f"{directory}/cmdline").decode("utf-8", "surrogateescape").split("\0")[:-1]
+            if not arguments or os.path.basename(arguments[0]) != "dockerd":
+                continue
+            if os.readlink(f"{directory}/ns/mnt") != os.readlink("/proc/self/ns/mnt"):
+                continue
+        except OSError:
+            # It ended meanwhile, or is another user's.
+            continue
+        flags = parse_flags(arguments[1:], f"the running dockerd (process {os.path.basename(directory)})")
+        if _reads(flags, config_path):
+            return flags
+    return None
+
+
+def configured_flags(config_path: str, root: str = "") -> tuple[Flag, ...]:
+    """What the service gives dockerd: by systemd's unit, or else by the init script's settings."""
+    if os.path.isdir(f"{root}/run/systemd/system"):
+        flags = _unit_flags(root)
+    elif os.path.exists(f"{root}/etc/init.d/docker"):
+        flags = _environment_flags(
+            _environment_file(f"{root}/etc/default/docker"), "DOCKER_OPTS", "/etc/default/docker"
+        )
+    else:
+        flags = ()
+    return flags if _reads(flags, config_path) else ()
+
+
+def _unit_flags(root: str) -> tuple[Flag, ...]:
+    """The flags in ExecStart of docker.service, with what its variables stand for."""
+    command, command_file = "", ""
+    variables: dict[str, tuple[str, str]] = {}
+    for path in _unit_files(root):
+        for name, value in _unit_settings(f"{root}{path}"):
+            if name == "ExecStart":
+                command, command_file = value, path
+            elif name == "Environment":
+                variables.update({key: (text, path) for key, text in _assignments(_split(value))})
+            elif name == "EnvironmentFile":
+                source = value.lstrip("-")
+                variables.update({key: (text, source) for key, text in _environment_file(f"{root}{source}").items()})
+    return _expand(command, command_file, variables)
+
+
+def _expand(command: str, command_file: str, variables: dict[str, tuple[str, str]]) -> tuple[Flag, ...]:
+    flags: list[Flag] = []
+    words: list[str] = []
+    for word in _split(command)[1:]:
+        match = re.fullmatch(r"\$\{?(?P<name>\w+)\}?", word)
+        if match is None:
+            words.append(word)
+        elif match["name"] in variables:
+            text, source = variables[match["name"]]
+            flags.extend(_environment_flags({match["name"]: text}, match["name"], source))
+    return (*parse_flags(words, f"ExecStart in {command_file}"), *flags)
+
+
+def _environment_flags(variables: dict[str, str], name: str, source: str) -> tuple[Flag, ...]:
+    return parse_flags(_split(variables.get(name, "")), f"{name} in {source}")
+
+
+def _unit_files(root: str) -> list[str]:
+    """docker.service and its drop-ins as systemd orders them. Of files of one name the first counts."""
+    units = [f"{directory}/docker.service" for directory in _UNIT_DIRECTORIES]
+    drop_ins: dict[str, str] = {}
+    for directory in _UNIT_DIRECTORIES:
+        for path in glob.glob(f"{root}{directory}/docker.service.d/*.conf"):
+            drop_ins.setdefault(os.path.basename(path), path[len(root) :])
+    unit = [path for path in units if os.path.exists(f"{root}{path}")][:1]
+    return unit + [path for _name, path in sorted(drop_ins.items())]
+
+
+def _unit_settings(path: str) -> list[tuple[str, str]]:
+    text = _read_optional(path).replace("\\\n", " ")
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if line and line[0] not in "#;[")
+    return [(name.strip(), value.strip()) for name, equals, value in pairs if equals]
+
+
+def _environment_file(path: str) -> dict[str, str]:
+    text = _read_optional(path).replace("\\\n", " ")
+    lines = (line.strip() for line in text.splitlines() if not line.lstrip().startswith("#"))
+    pairs = _assignments(line[len("export ") :].lstrip() if line.startswith("export ") else line for line in lines)
+    return {name: " ".join(_split(value)) for name, value in pairs}
+
+
+def _assignments(words: Iterable[str]) -> list[tuple[str, str]]:
+    pairs = (word.partition("=") for word in words)
+    return [(name, value) for name, equals, value in pairs if equals]
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        # An open quote: whoever starts dockerd with it will stumble; the flags before it are still told.
+        return text.split()
+
+
+def _read_optional(path: str) -> str:
+    return (read_file(path) or b"").decode("utf-8", "replace")
+
+
+def _read_bytes(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT)
+        self.sock.connect(self._path)
+
+
+def engine_info(socket_path: str) -> dict[str, Any] | None:
+    """What an engine answers to ``GET /info`` (Docker Engine API), or None where none answers."""
+    connection = _UnixConnection(socket_path)
+    try:
+        connection.request("GET", "/info")
+        response = connection.getresponse()
+        info = json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return info if response.status == http.client.OK and isinstance(info, dict) else None
+
+
+def find_dockerd(given: str | None = None, root: str = "") -> str | None:
+    """The path of dockerd, or None where there is none.
+
+    :raises RegistryError: a path was given, and there is no program.
+    """
+    if given is not None:
+        if not os.access(given, os.X_OK):
+            raise RegistryError(f"dockerd: {given} is no program on this host; give its path or leave this out.")
+        return given
+    directories = [*os.environ.get("PATH", "").split(os.pathsep), *_PROGRAM_DIRECTORIES]
+    paths = (f"{root}{directory}/dockerd" for directory in directories if directory.startswith("/"))
+    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
+
+
+def validate(dockerd: str, content: bytes, path: str) -> None:
+    """Have dockerd judge the content of a daemon.json, where it can: 20.10 has no such flag.
+
+    :raises RegistryError: it refuses the content.
+    """
+    if "--validate" not in _run(dockerd, "--help").stdout:
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        # The directory is 0700: the file may hold a proxy's password.
+        candidate = os.path.join(directory, "daemon.json")
+        with open(candidate, "wb") as stream:
+            stream.write(content)
+        judged = _run(dockerd, "--validate", "--config-file", candidate)
+    if judged.returncode != 0:
+        said = (judged.stderr.strip() or judged.stdout.strip()).replace(candidate, path)
+        raise RegistryError(
+            f"{path}: dockerd refuses the new content ({said}); mend config or the file. Nothing was written."
+        )
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RegistryError(
+            f"dockerd: '{' '.join(arguments)}' cannot be run ({error}); mend it or give another path."
+        ) from error
+
+
+def why_unsupported(root: str = "") -> str | None:
+    """Why the docker of this host has no /etc/docker that it reads, or None where nothing says so."""
+    program = f"{root}/usr/bin/docker"
+    if os.path.basename(os.path.realpath(program)) == "podman" or b"podman" in _script(program):
+        return (
+            "/usr/bin/docker is Podman's shim (package podman-docker): there is no Docker engine that reads "
+            "daemon.json. Install one (docker.io or docker-ce) in place of the shim"
+        )
+    if os.path.lexists(f"{root}/snap/bin/docker"):
+        return (
+            "Docker is installed as a snap, whose daemon.json is in /var/snap/docker/current/config and "
+            "which this collection does not manage. Install docker.io or docker-ce in its place"
+        )
+    return None
+
+
+def _script(path: str) -> bytes:
+    """The beginning of a script; nothing for a binary or where there is none."""
+    try:
+        with open(path, "rb") as stream:
+            text = stream.read(4096)
+    except OSError:
+        return b""
+    return text if text.startswith(b"#!") else b""
+
+
+def is_present(socket_path: str, root: str = "") -> bool:
+    """Whether this host has a Docker engine: its program, or a socket where one listens."""
+    return find_dockerd(root=root) is not None or _is_socket(socket_path)
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module certificate: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate
+short_description: Manage a private key and its X.509 certificate
+version_added: 1.0.0
+author:
+  - the stronghold.registry authors (@stronghold)
+description:
+  - Makes a private key and a certificate for it in one task. The certificate is a CA, signed by a CA, or self-signed.
+  - Both are made anew only for a reason, which is returned in words. A key that is as asked for is kept.
+  - Go, so Docker, and Python with strict verification accept the certificates.
+requirements:
+  - cryptography 38 or newer
+extends_documentation_fragment:
+  - stronghold.registry.files
+seealso:
+  - module: stronghold.registry.certificate_info
+  - plugin: stronghold.registry.certificate_parameter_problems
+    plugin_type: filter
+options:
+  path:
+    description:
+      - The file of the certificate, in PEM.
+    type: path
+    required: true
+  privatekey_path:
+    description:
+      - The file of the private key, in PEM (PKCS#8). A key that is there is kept when it is of the kind asked for.
+    type: path
+    required: true
+  privatekey_passphrase:
+    description:
+      - Encrypts the private key. A key that is not encrypted yet is kept, and its file is written anew.
+      - A passphrase that is to change or to go cannot be told from a wrong one, so it is an error without O(force).
+      - The registry cannot read an encrypted key. This is for keys of a CA.
+    type: str
+  state:
+    description:
+      - Whether there shall be a key and a certificate. With V(absent) both are removed.
+    type: str
+    choices: [present, absent]
+    default: present
+  usage:
+    description:
+      - V(server) is a certificate for a TLS server, V(ca) one that signs others. A CA is always self-signed.
+    type: str
+    choices: [server, ca]
+    default: server
+  ca_path:
+    description:
+      - The certificate of the CA that shall sign. Further certificates may follow it in the file.
+      - Without it the certificate is self-signed, and clients have to trust it itself.
+      - In check mode the CA may be missing, since a task before this one may be about to make it.
+    type: path
+  ca_privatekey_path:
+    description:
+      - The private key of the CA. It is needed with O(ca_path).
+    type: path
+  ca_privatekey_passphrase:
+    description:
+      - The passphrase of the private key of the CA.
+    type: str
+  key_type:
+    description:
+      - The type of the private key. V(ecdsa) costs a server a small part of what V(rsa) does at each connection.
+    type: str
+    choices: [ecdsa, rsa]
+    default: ecdsa
+  key_size:
+    description:
+      - Size of the private key in bits. V(256), V(384) or V(521) for ECDSA, V(2048) to V(8192) for RSA.
+      - Default is V(256) for ECDSA and V(4096) for RSA.
+    type: int
+  subject:
+    description:
+      - The subject, with the keys C(CN), C(C), C(ST), C(L), C(O), C(OU) and C(emailAddress), in the order wanted.
+      - A server without a subject has its first name as C(CN). A CA needs a subject.
+    type: dict
+    default: {}
+  names:
+    description:
+      - The names and addresses of the server, its subject alternative names. Clients look at nothing else.
+      - DNS names, wildcards such as V(*.registry.lab), IPv4 and IPv6 addresses. C(DNS:) or C(IP:) may stand before them.
+      - A server needs one at least, and a CA has none.
+    type: list
+    elements: str
+    default: []
+  days:
+    description:
+      - How many days a new certificate is valid, from V(1) to V(36500). Some clients accept V(398) at most.
+      - A certificate never outlives the CA that signs it. The module warns when it is shorter for that reason.
+      - A certificate that is there is not made anew because of another lifetime.
+    type: int
+    default: 397
+  renew_before:
+    description:
+      - The certificate is made anew when it has fewer days left than this. Smaller than O(days).
+    type: int
+    default: 30
+  force:
+    description:
+      - Make key and certificate anew at every run, also over files that cannot be read.
+    type: bool
+    default: false
+  chain:
+    description:
+      - Write the certificates of O(ca_path) below the certificate. Clients that trust only the issuer of the CA need them.
+    type: bool
+    default: false
+  mode:
+    description:
+      - Octal permissions of the certificate, as a string.
+    type: raw
+    default: '0644'
+  privatekey_mode:
+    description:
+      - Octal permissions of the private key, as a string. Its owner and group are those of the certificate.
+    type: raw
+    default: '0600'
+"""
+
+EXAMPLES = r"""
+- name: Make a CA
+  stronghold.registry.certificate:
+    path: /srv/ca/ca.crt
+    privatekey_path: /srv/ca/ca.key
+    usage: ca
+    subject:
+      CN: Registry CA
+      O: Example
+    days: 3650
+    renew_before: 400
+
+- name: Make a certificate for the registry, signed by the CA
+  stronghold.registry.certificate:
+    path: /srv/registry/certs/registry.crt
+    privatekey_path: /srv/registry/certs/registry.key
+    ca_path: /srv/ca/ca.crt
+    ca_privatekey_path: /srv/ca/ca.key
+    names: [registry.lab, 192.0.2.10]
+    owner: "65532"
+
+- name: Make a certificate that clients trust by itself
+  stronghold.registry.certificate:
+    path: /srv/registry/certs/registry.crt
+    privatekey_path: /srv/registry/certs/registry.key
+    names: [registry.lab]
+"""
+
+RETURN = r"""
+reasons:
+  description: Why key, certificate or their files have to change, a sentence each. Empty when they have not.
+  type: list
+  elements: str
+  returned: always
+  sample: ["SAN lacks DNS:registry.lab", "expires in 5 days, renewal is due 30 days before"]
+certificate:
+  description:
+    - All of the certificate's file as PEM text.
+    - Null when there is none, or in check mode when a new one is to be made; likewise what a run decides below.
+  type: str
+  returned: always
+fingerprint:
+  description: SHA-256 of the certificate, in lower-case hexadecimal.
+  type: str
+  returned: always
+not_before:
+  description: When it begins to be valid, in UTC.
+  type: str
+  returned: always
+  sample: "2026-11-23T11:00:00Z"
+not_after:
+  description: When it expires, in UTC.
+  type: str
+  returned: always
+  sample: "2027-12-25T12:00:00Z"
+days_left:
+  description: Whole days until it expires.
+  type: int
+  returned: always
+  sample: 397
+serial:
+  description: The serial number, in lower-case hexadecimal.
+  type: str
+  returned: always
+subject:
+  description: The subject.
+  type: str
+  returned: always
+  sample: "CN=registry.lab, O=Example"
+issuer:
+  description: The issuer. Null in check mode where the CA is not there yet.
+  type: str
+  returned: always
+  sample: "CN=Registry CA, O=Example"
+names:
+  description: The subject alternative names. One that the option O(names) would read otherwise has its kind before it.
+  type: list
+  elements: str
+  returned: always
+  sample: [registry.lab, 192.0.2.10]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stronghold.registry.plugins.module_utils import _files, _x509
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+
+ARGUMENT_SPEC = {
+    "path": {"type": "path", "required": True},
+    "privatekey_path": {"type": "path", "required": True},
+    "privatekey_passphrase": {"type": "str", "no_log": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "usage": {"type": "str", "choices": ["server", "ca"], "default": "server"},
+    "ca_path": {"type": "path"},
+    "ca_privatekey_path": {"type": "path"},
+    "ca_privatekey_passphrase": {"type": "str", "no_log": True},
+    "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
+    "key_size": {"type": "int"},
+    "subject": {"type": "dict", "default": {}},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "days": {"type": "int", "default": 397},
+    "renew_before": {"type": "int", "default": 30},
+    "force": {"type": "bool", "default": False},
+    "chain": {"type": "bool", "default": False},
+    **_files.ARGUMENTS,
+    "mode": {"type": "raw", "default": "0644"},
+    "privatekey_mode": {"type": "raw", "default": "0600"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    try:
+        result = _x509.run(module.params, check_mode=module.check_mode)
+    except RegistryError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module registry_probe: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registry_probe
+short_description: Prove that a registry serves as expected
+version_added: 1.0.0
+author:
+  - the stronghold.registry authors (@stronghold)
+description:
+  - Behaves as a client of the registry would, from the host that it runs on. It needs no container engine.
+  - Connects, verifies the certificate, asks without credentials, with a wrong password and with the right one.
+    Pushes an image of two kilobytes, pulls it by digest, compares, and deletes it where that is allowed.
+  - Returns what it saw. Anything but what is expected fails, with one sentence on what is wrong.
+  - A registry that refuses connections, hangs up or answers 503 is asked again until O(timeout) is over.
+    Wrong answers are final.
+attributes:
+  check_mode:
+    description: Does the same, without the push and what follows it.
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is no difference.
+    support: none
+  platform:
+    description: Where the module runs.
+    platforms: posix
+    support: full
+options:
+  host:
+    description:
+      - Name or address of the registry, as its clients write it. The certificate has to be for it.
+    type: str
+    required: true
+  port:
+    description:
+      - Port of the registry.
+    type: int
+    default: 5000
+  address:
+    description:
+      - Connect to this name or address, whatever O(host) resolves to. All else goes by O(host).
+      - For a server that probes itself, or one of several behind a load balancer.
+    type: str
+  security:
+    description:
+      - V(tls) demands TLS 1.2 or newer and a certificate that is valid, V(insecure) plain HTTP.
+    type: str
+    choices: [tls, insecure]
+    default: tls
+  ca_certificate:
+    description:
+      - The CA certificate to trust, as PEM text, or several. When empty, the CAs of the system are trusted.
+    type: str
+  fingerprint:
+    description:
+      - SHA-256 of the certificate that has to be served, in hexadecimal digits, with or without colons.
+      - A registry serves a renewed certificate only after a restart, which this proves.
+    type: str
+  username:
+    description:
+      - The user. Give O(password) too.
+    type: str
+  password:
+    description:
+      - Password of the user.
+    type: str
+  anonymous:
+    description:
+      - What a client without credentials has to find.
+      - Default is V(refused) with O(username), and V(any) without.
+    type: str
+    choices: [refused, allowed, any]
+  push:
+    description:
+      - Push, pull and delete an image. Needs credentials, or a registry that is open to all.
+    type: bool
+    default: true
+  repository:
+    description:
+      - Where the image is pushed to. It bears no tag.
+      - Its bytes are always the same, so where deletion is off any number of probes leaves one manifest.
+    type: str
+    default: stronghold/probe
+  timeout:
+    description:
+      - Seconds in which the registry has to be reached. What follows has 30 seconds for each request.
+    type: int
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Prove that the registry serves its renewed certificate to its users and to nobody else
+  stronghold.registry.registry_probe:
+    host: registry.example.com
+    ca_certificate: "{{ registry_ca_certificate }}"
+    fingerprint: "{{ registry_certificate.fingerprint }}"
+    username: moby
+    password: "{{ vault_moby_password }}"
+  register: probe
+
+- name: Wait for the registry on this host
+  stronghold.registry.registry_probe:
+    host: registry.example.com
+    address: 127.0.0.1
+    ca_certificate: "{{ registry_ca_certificate }}"
+    push: false
+    timeout: 120
+"""
+
+RETURN = r"""
+api_version:
+  description: The API's version, as the registry states it.
+  type: str
+  returned: success
+  sample: registry/2.0
+realm:
+  description: The realm of the registry's demand for a password. Null when it makes none.
+  type: str
+  returned: success
+  sample: registry.example.com
+anonymous:
+  description: What a client without credentials found, V(refused) or V(allowed).
+  type: str
+  returned: success
+  sample: refused
+fingerprint:
+  description: SHA-256 of the certificate served, in lower case and without colons. Null without TLS.
+  type: str
+  returned: success
+  sample: 5f2b51ca2fdc5baa31ec02e002f69aec03dbd5e4a4a1a6b37e1e2a4b8f5c2f11
+not_after:
+  description: When the certificate expires, in UTC. Null without TLS.
+  type: str
+  returned: success
+  sample: "2027-06-30T12:00:00Z"
+days_left:
+  description: Whole days until then. Null without TLS.
+  type: int
+  returned: success
+  sample: 396
+tls_version:
+  description: The version of TLS that was agreed on. Null without TLS.
+  type: str
+  returned: success
+  sample: TLSv1.3
+pushed:
+  description: Digest of the manifest that was pushed and pulled. Null when none was.
+  type: str
+  returned: success
+  sample: sha256:8f5b51ca2fdc5baa31ec02e002f69aec03dbd5e4a4a1a6b37e1e2a4b8f5c2f11
+deleted:
+  description: Whether the manifest was deleted again. False where deletion is off.
+  type: bool
+  returned: success
+  sample: true
+steps:
+  description: What was done, in order, with what was seen and how long it took.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - step: reach
+      seen: 401, realm registry.example.com
+      seconds: 0.014
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stronghold.registry.plugins.module_utils import _probe
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+
+ARGUMENT_SPEC = {
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 5000},
+    "address": {"type": "str"},
+    "security": {"type": "str", "choices": ["tls", "insecure"], "default": "tls"},
+    "ca_certificate": {"type": "str"},
+    "fingerprint": {"type": "str"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "anonymous": {"type": "str", "choices": ["refused", "allowed", "any"]},
+    "push": {"type": "bool", "default": True},
+    "repository": {"type": "str", "default": "stronghold/probe"},
+    "timeout": {"type": "int", "default": 30},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    try:
+        result = _probe.run(module.params, module.check_mode)
+    except RegistryError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

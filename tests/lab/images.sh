@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The lab's images, made from Debian's packages and kept in build/lab:
+#   stronghold-lab/debian12:base    systemd, python3, git and make
+#   stronghold-lab/debian12:engine  the same with a Docker engine
+# and debian13 likewise. They trust the certificate authorities, and use the pip.conf, of the machine that makes them.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+base=systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,git,iproute2,make,openssl,procps
+authorities=/usr/local/share/ca-certificates
+recipe=$({ cat tests/lab/images.sh; find "$authorities" -type f -exec cat {} +; cat /etc/pip.conf 2>/dev/null || true; } | sha256sum | cut -c1-12)
+
+make_base() { # suite, image
+  mmdebstrap --quiet --variant=minbase --include="$base" \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --customize-hook="find '$authorities' -name '*.crt' -exec cp {} \"\$1$authorities/\" ';'" \
+    --customize-hook="chroot \"\$1\" update-ca-certificates >/dev/null 2>&1" \
+    --customize-hook="if [ -e /etc/pip.conf ]; then cp /etc/pip.conf \"\$1/etc/\"; fi" \
+    --customize-hook="rm -f \"\$1/etc/machine-id\" \"\$1/etc/resolv.conf\" && touch \"\$1/etc/machine-id\"" \
+    "$1" - | docker import --change "LABEL recipe=$recipe" --change 'CMD ["/lib/systemd/systemd"]' - "$2" >/dev/null
+}
+
+make_engine() { # image, tag
+  local output
+  output=$(DOCKER_BUILDKIT=0 docker build --quiet --tag "$1:engine" - 2>&1 <<RECIPE
+FROM $1:base
+RUN printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d \
+ && apt-get -qq update && apt-get -qq install -y --no-install-recommends $2 >/dev/null \
+ && rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/*.bin
+RECIPE
+  ) || { echo "$output" >&2; return 1; }
+}
+
+provide() { # suite, name, packages of the engine
+  local image=stronghold-lab/$2 archive=build/lab/$2-$recipe.tar.zst
+  [ "$(docker image inspect --format '{{.Config.Labels.recipe}}' "$image:engine" 2>/dev/null)" != "$recipe" ] || return 0
+  if [ -e "$archive" ]; then
+    zstd --quiet --decompress --stdout "$archive" | docker load --quiet >/dev/null
+    return
+  fi
+  echo "Making the images of $image ..."
+  make_base "$1" "$image:base"
+  make_engine "$image" "$3"
+  rm -f "build/lab/$2"-*.tar.zst
+  docker save "$image:base" "$image:engine" | zstd --quiet -T0 -o "$archive.part"
+  mv "$archive.part" "$archive"
+}
+
+mkdir -p build/lab
+provide bookworm debian12 'docker.io iptables' & first=$!
+provide trixie debian13 'docker.io docker-cli iptables' & second=$!
+wait "$first"
+wait "$second"

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run the gates and the tests, all or the named parts, and count what passed.
+
+Usage: run.py [PART ...]
+Goes on after a failure, prints what the failed checks said, and ends with one line of counts.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "build" / "reports"
+COLLECTION = "build/collections/ansible_collections/stronghold/registry"
+
+
+@dataclass
+class Counts:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One command: a gate that counts as one test, or a pytest run that counts its cases."""
+
+    part: str
+    name: str
+    command: list[str]
+    report: Path | None = field(default=None)
+
+    def run(self) -> Counts:
+        if self.report:
+            self.report.unlink(missing_ok=True)
+        start = time.monotonic()
+        done = subprocess.run(
+            self.command,
+            cwd=ROOT,
+            env={**os.environ, "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        seconds = time.monotonic() - start
+        counts = self.count(succeeded=done.returncode == 0)
+        verdict = "FAILED" if counts.failed else "ok"
+        output = "\n" + done.stdout.decode(errors="replace").rstrip() if counts.failed else ""
+        print(f"{verdict:<6} {seconds:6.1f} s  {self.name}: {counts}{output}", flush=True)
+        return counts
+
+    def count(self, *, succeeded: bool) -> Counts:
+        if not self.report or not self.report.exists():
+            return Counts(passed=int(succeeded), failed=int(not succeeded))
+        tests = failed = skipped = 0
+        for suite in ET.parse(self.report).getroot().iter("testsuite"):
+            tests += int(suite.get("tests", 0))
+            failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            skipped += int(suite.get("skipped", 0))
+        if not succeeded and not failed:
+            failed = 1
+        return Counts(passed=max(tests - failed - skipped, 0), failed=failed, skipped=skipped)
+
+
+def pytest(part: str, directory: str) -> Check:
+    report = REPORTS / f"{part}.xml"
+    # The modules under test run as processes of their own, which find the collection by PYTHONPATH.
+    paths = f"PYTHONPATH={ROOT / 'build' / 'collections'}"
+    command = ["env", paths, "pytest", "--quiet", f"--junit-xml={report}", directory]
+    return Check(part, directory, command, report)
+
+
+def checks() -> list[Check]:
+    scripts = [str(path) for where in ("tests", "tests/lab", "tools") for path in ROOT.glob(f"{where}/*.sh")]
+    sources = [f"{COLLECTION}/{directory}" for directory in ("plugins", "tests", "tools")]
+    scenarios = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    return [
+        Check("lint", "ruff check", ["ruff", "check"]),
+        Check("lint", "ruff format", ["ruff", "format", "--check"]),
+        Check("lint", "mypy", ["mypy", *sources]),
+        Check("lint", "yamllint", ["yamllint", "--strict", "."]),
+        Check("lint", "shellcheck", ["shellcheck", ".ci/run", *scripts]),
+        Check("lint", "ansible-lint", ["ansible-lint", "--offline", "--strict"]),
+        pytest("units", "tests/unit"),
+        pytest("modules", "tests/modules"),
+        Check("sanity", "ansible-test sanity", ["tests/sanity.sh"]),
+        Check("package", "package", ["tests/package.sh"]),
+        *(Check("molecule", f"molecule {name}", ["molecule", "test", "-s", name]) for name in scenarios),
+    ]
+
+
+def run_in_order(lane: list[Check]) -> list[Counts]:
+    return [check.run() for check in lane]
+
+
+def main(*parts: str) -> int:
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    chosen = [check for check in checks() if not parts or check.part in parts]
+    # Two lanes, since molecule mostly waits for its hosts.
+    lanes = [
+        [check for check in chosen if check.part == "molecule"],
+        [check for check in chosen if check.part != "molecule"],
+    ]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        results = [counts for lane in pool.map(run_in_order, lanes) for counts in lane]
+    total = Counts(
+        sum(counts.passed for counts in results),
+        sum(counts.failed for counts in results),
+        sum(counts.skipped for counts in results),
+    )
+    print(total)
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

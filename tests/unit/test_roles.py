@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all roles have to hold to: one truth for each variable, and READMEs that follow from it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+
+
+def load(role: str, file: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "roles" / role / file).read_text())
+    return content
+
+
+def options(role: str) -> dict[str, Any]:
+    specs: dict[str, Any] = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    return specs
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_and_argument_specs_are_equal(role: str) -> None:
+    specified = {name: spec["default"] for name, spec in options(role).items() if "default" in spec}
+    assert specified == load(role, "defaults/main.yml")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_required_variables_lack_a_default(role: str) -> None:
+    for name, spec in options(role).items():
+        assert spec.get("required", False) is ("default" not in spec), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_names_bear_the_roles_prefix(role: str) -> None:
+    assert all(name.startswith(f"{role}_") for name in options(role))
+    for file in (ROOT / "roles" / role / "vars").glob("*.yml"):
+        assert all(name.startswith(f"__{role}_") for name in load(role, f"vars/{file.name}")), file
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_readme_is_fresh(role: str) -> None:
+    spec = importlib.util.spec_from_file_location("role_readmes", ROOT / "tools" / "role_readmes.py")
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    path = ROOT / "roles" / role
+    assert (path / "README.md").read_text() == tool.readme(path), "run: make docs"
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "registry_endpoint"])
+def test_every_role_sees_the_endpoint(role: str) -> None:
+    assert {"role": "stronghold.registry.registry_endpoint"} in load(role, "meta/main.yml")["dependencies"]

@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write each role's README from its argument_specs and defaults: make docs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROLES = Path(__file__).resolve().parent.parent / "roles"
+
+
+def plain(text: str) -> str:
+    """Turn Ansible's markup, such as O(option=value) or V(value), into Markdown's code."""
+    return re.sub(r"\b[OVCMIB]\(([^()]*)\)", r"`\1`", text).strip()
+
+
+def paragraphs(description: Any) -> list[str]:
+    return [plain(text) for text in ([description] if isinstance(description, str) else description)]
+
+
+def variable(name: str, spec: dict[str, Any]) -> str:
+    facts = [spec["type"]]
+    if spec.get("required"):
+        facts.append("required")
+    if "choices" in spec:
+        facts.append("one of " + ", ".join(f"`{choice}`" for choice in spec["choices"]))
+    if "default" in spec:
+        default = spec["default"]
+        facts.append(f"default `{default if isinstance(default, str) and default else json.dumps(default)}`")
+    lines = [f"### `{name}`", "", "; ".join(facts) + ".", ""]
+    lines += ["\n\n".join(paragraphs(spec["description"])), ""]
+    return "\n".join(lines)
+
+
+def readme(role: Path) -> str:
+    spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    parts = [
+        "<!-- Made from meta/argument_specs.yml by `make docs`. -->\n",
+        f"# {role.name}\n",
+        f"{spec['short_description']}.\n",
+        "\n\n".join(paragraphs(spec["description"])) + "\n",
+        "## Variables\n",
+        *(variable(name, option) for name, option in spec["options"].items()),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def main() -> None:
+    for role in sorted(ROLES.iterdir()):
+        (role / "README.md").write_text(readme(role))
+
+
+if __name__ == "__main__":
+    main()
