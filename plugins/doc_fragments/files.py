@@ -30,6 +30,6 @@ attributes:
     platforms: posix
     support: full
 notes:
-  - The file is written to a temporary name beside it and renamed, so a reader finds the old or the new one, never a part.
+  - The file is written to a temporary name beside it and renamed, so readers find the old or the new one, never a part.
   - A missing directory is made with mode V(0700) and the owner of the file; its missing parents with mode V(0755).
 """

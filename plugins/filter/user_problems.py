@@ -12,7 +12,7 @@ version_added: 1.0.0
 author:
   - the stronghold.registry authors (@stronghold)
 description:
-  - Checks a list of users as the module M(stronghold.registry.htpasswd) would, on the controller, before anything is changed.
+  - Checks a list of users as the module M(stronghold.registry.htpasswd) would, on the controller, before any change.
   - A password is never in what it says.
 positional: _input, cost
 options:

@@ -17,6 +17,8 @@ from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 
+_ALL_BITS = 0o7777
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "owner": {"type": "str"},
     "group": {"type": "str"},
@@ -68,7 +70,7 @@ def _parse_mode(value: object) -> int:
     elif isinstance(value, str):
         with contextlib.suppress(ValueError):
             mode = int(value, 8)
-    if not 0 <= mode <= 0o7777:
+    if not 0 <= mode <= _ALL_BITS:
         raise RegistryError(f"mode: '{value}' is not an octal file mode; write it as a string such as '0600'.")
     return mode
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """User files of a registry: lines of ``name:bcrypt hash``, as Apache's htpasswd writes with -B.
 
-What the registry accepts is in registry/auth/htpasswd/htpasswd.go of distribution: lines that begin with ``#`` and blank
-ones are passed over, any other line without a colon is an error, and only bcrypt hashes ever match.
+What the registry accepts is in registry/auth/htpasswd/htpasswd.go of distribution: lines that begin with ``#`` and
+blank ones are passed over, any other line without a colon is an error, and only bcrypt hashes ever match.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ PASSWORD_BYTES = 72
 
 _BCRYPT = re.compile(r"^\$2[abxy]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}$")
 _COSTS = range(4, 32)
+_NAME_BYTES = 255
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,8 @@ def _check_name(position: int, name: str) -> None:
     elif _has_control(name):
         problem = "has a control character in its name"
     elif name != name.strip() or name.startswith("#"):
-        problem = (
-            "has a name that begins or ends with white space, or begins with '#', which the registry reads otherwise"
-        )
-    elif len(name.encode("utf-8")) > 255:
+        problem = "has a name with white space at an end or '#' in front, which the registry reads otherwise"
+    elif len(name.encode("utf-8")) > _NAME_BYTES:
         problem = "has a name of more than 255 bytes"
     if problem:
         raise RegistryError(f"users: entry {position} {problem}; choose another name.")
@@ -161,7 +160,7 @@ def _check_password(name: str, password: str) -> None:
 
 
 def _has_control(text: str) -> bool:
-    return any(ord(character) < 32 or ord(character) == 127 for character in text)
+    return any(character < " " or character == "\x7f" for character in text)
 
 
 def parse_file(text: str, path: str) -> tuple[Line, ...]:
@@ -178,9 +177,7 @@ def parse_file(text: str, path: str) -> tuple[Line, ...]:
         elif colon and name:
             lines.append(Line(text=stripped, name=name))
         else:
-            raise RegistryError(
-                f"{path}: line {number} is not an entry of the form name:hash; mend or remove the line."
-            )
+            raise RegistryError(f"{path}: line {number} is not an entry of the form name:hash; mend or remove it.")
     return tuple(lines)
 
 
@@ -230,7 +227,7 @@ def _explain_user(line: Optional[Line], user: User) -> str:
 def updated_lines(
     current: Sequence[Line], desired: Sequence[User], reasons: dict[str, str], purge: bool
 ) -> tuple[Line, ...]:
-    """The lines of the new file: those without a reason as they are, changed ones in their place, new ones at the end."""
+    """The lines of the new file: those without a reason as they are, changed ones in their place, new ones last."""
     listed = {user.name: user for user in desired if not user.absent}
     changed = [user for user in listed.values() if user.name in reasons]
     with _pool() as pool:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the stronghold.registry authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Archives of images as ``docker save`` writes them: a tar with a manifest.json (moby, image/spec/spec.md, v1.1 and later)."""
+"""Archives of images as ``docker save`` writes them: a tar with a manifest.json (moby, image/spec/spec.md)."""
 
 from __future__ import annotations
 

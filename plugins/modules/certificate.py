@@ -86,7 +86,7 @@ options:
   names:
     description:
       - The names and addresses of the server, its subject alternative names. Clients look at nothing else.
-      - DNS names, wildcards such as V(*.registry.lab), IPv4 and IPv6 addresses. C(DNS:) or C(IP:) may stand before them.
+      - DNS names, wildcards such as V(*.registry.lab), IPv4 and IPv6 addresses. C(DNS:) or C(IP:) may precede them.
       - A server needs one at least, and a CA has none.
     type: list
     elements: str
@@ -110,7 +110,7 @@ options:
     default: false
   chain:
     description:
-      - Write the certificates of O(ca_path) below the certificate. Clients that trust only the issuer of the CA need them.
+      - Write the certificates of O(ca_path) below the certificate. Clients that trust only the CA's issuer need them.
     type: bool
     default: false
   mode:
@@ -230,7 +230,7 @@ ARGUMENT_SPEC = {
     "chain": {"type": "bool", "default": False},
     **_files.ARGUMENTS,
     "mode": {"type": "raw", "default": "0644"},
-    "privatekey_mode": {"type": "raw", "default": "0600"},
+    "privatekey_mode": {"type": "raw", "default": "0600", "no_log": False},
 }
 
 

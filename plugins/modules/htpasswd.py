@@ -12,7 +12,7 @@ version_added: 1.0.0
 author:
   - the stronghold.registry authors (@stronghold)
 description:
-  - Sets any number of users of an C(htpasswd) file in one task, with bcrypt hashes, the only ones that the registry accepts.
+  - Sets any number of users of an C(htpasswd) file in one task, with bcrypt hashes, all that registries accept.
   - A password that is right already is verified, never hashed again, so a second run changes nothing.
   - The registry reads the file again at its next request. It needs no restart.
 requirements:
@@ -55,8 +55,8 @@ options:
       cost:
         description:
           - The cost of the hash of this user, from 4 to 31. Default is O(cost).
-          - The registry computes bcrypt at every request. For a robot with a long random password V(5) is enough and costs
-            a thirtieth of V(10).
+          - The registry computes bcrypt at every request. For a robot with a long random password V(5) is
+            enough and costs a thirtieth of V(10).
         type: int
       state:
         description:

@@ -20,7 +20,7 @@ class RunModule(Protocol):
     Returns its result. Fails the test when the module fails, unless *fails* is set, and then when it does not.
     """
 
-    def __call__(self, name: str, /, *, check: bool = ..., fails: bool = ..., **params: Any) -> dict[str, Any]: ...
+    def __call__(self, name: str, /, *, check: Any = ..., fails: Any = ..., **params: Any) -> dict[str, Any]: ...
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def command() -> Any:
     return _command
 
 
-def _command(*arguments: str | Path, input: str | None = None) -> str:
+def _command(*arguments: str | Path, stdin: str | None = None) -> str:
     process = subprocess.run(
         [str(argument) for argument in arguments],
-        input=input,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,

@@ -61,7 +61,7 @@ def test_text_is_the_same(run_module: RunModule, made: Pair) -> None:
 
 
 def test_key(run_module: RunModule, made: Pair, signed: Pair) -> None:
-    look = {"path": str(made.certificate)}
+    look: dict[str, Any] = {"path": str(made.certificate)}
     right = run_module("certificate_info", **look, privatekey_path=str(made.key), privatekey_passphrase=PASSPHRASE)
     assert (right["key_matches"], right["problems"]) == (True, [])
     text = made.key.read_text()
@@ -83,7 +83,7 @@ def test_key(run_module: RunModule, made: Pair, signed: Pair) -> None:
 
 def test_names_and_anchor(run_module: RunModule, tmp_path: Path, made: Pair, signed: Pair) -> None:
     anchor = tmp_path / "ca.crt"
-    look = {"path": str(signed.certificate), "names": ["a.registry.lab", "127.0.0.1"]}
+    look: dict[str, Any] = {"path": str(signed.certificate), "names": ["a.registry.lab", "127.0.0.1"]}
     assert run_module("certificate_info", **look, ca_path=str(anchor))["problems"] == []
     assert run_module("certificate_info", **look, ca_content=anchor.read_text())["problems"] == []
     result = run_module(

@@ -170,7 +170,7 @@ class TestProblems:
 
     def test_not_for_servers(self) -> None:
         san = x509.SubjectAlternativeName([x509.DNSName("registry.lab")])
-        made = plain(san, x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH]))
+        made = plain(san, x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]))
         assert found(made) == [
             "The certificate is not for TLS servers: its extended key usage is client authentication."
         ]

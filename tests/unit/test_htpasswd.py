@@ -98,8 +98,8 @@ class TestUsers:
             ([{"name": "mo:by", "password": "gordon"}], "colon"),
             ([{"name": "mo\nby", "password": "gordon"}], "control character"),
             ([{"name": "moby\x7f", "password": "gordon"}], "control character"),
-            ([{"name": " moby", "password": "gordon"}], "white space"),
-            ([{"name": "#moby", "password": "gordon"}], "begins with '#'"),
+            ([{"name": " moby", "password": "gordon"}], "white space at an end"),
+            ([{"name": "#moby", "password": "gordon"}], "'#' in front"),
             ([{"name": "m" * 256, "password": "gordon"}], "255 bytes"),
             ([{"name": "moby"}], "'moby' has no password"),
             ([{"name": "moby", "password": ""}], "'moby' has no password"),
@@ -141,7 +141,8 @@ class TestFile:
     def test_entries_comments_and_blank_lines(self) -> None:
         lines = parse_file(f"# users\n\nmoby:{GORDON}\n", "f")
         assert [line.name for line in lines] == [None, None, "moby"]
-        assert lines[2].hash == GORDON and lines[2].cost == 4
+        assert lines[2].hash == GORDON
+        assert lines[2].cost == 4
 
     @pytest.mark.parametrize(("text", "number"), [("moby\n", 1), ("a:b\n:x\n", 2), ("a:b\n\nnonsense\n", 3)])
     def test_a_line_that_is_no_entry_is_named(self, text: str, number: int) -> None:

@@ -48,7 +48,8 @@ def test_names_bear_the_roles_prefix(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_readme_is_fresh(role: str) -> None:
     spec = importlib.util.spec_from_file_location("role_readmes", ROOT / "tools" / "role_readmes.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     path = ROOT / "roles" / role
