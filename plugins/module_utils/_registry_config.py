@@ -128,7 +128,8 @@ def render(config: Mapping[str, Any]) -> str:
         Dumper=Dumper,
         default_flow_style=False,
         sort_keys=False,
-        allow_unicode=True,
+        # Escaped, since YAML's own line breaks in a text (U+0085, U+2028) would be folded into spaces.
+        allow_unicode=False,
         width=sys.maxsize,
     )
     return f"{HEADER}---\n{body}"

@@ -263,6 +263,11 @@ def test_no_value_upsets_any_section(value: object) -> None:
         problems({**BASE, section: value}, 3)
 
 
+@pytest.mark.parametrize("text", ["A\u0085", "\u2028", "Zürich", "\ufeffx", "a\nb"])
+def test_every_kind_of_character_is_read_back(text: str) -> None:
+    assert parse_file(render({text: text})).config == {text: text}
+
+
 @given(CONFIGS)
 def test_what_is_rendered_is_read_back(config: dict[str, Any]) -> None:
     assert parse_file(render(config)).config == config
