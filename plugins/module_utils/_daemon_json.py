@@ -658,7 +658,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if dockerd is None and params["engine_required"]:
         raise RegistryError(
             "engine_required: there is no Docker engine on this host (no dockerd in its path); "
-            "install one, or let it be installed."
+            "install one, or set registry_docker_install of the role registry_docker to true."
         )
     made = plan(request, observe(request.path, params["docker_socket"]))
     check_content(made)

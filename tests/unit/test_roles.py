@@ -15,6 +15,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 
+ACCOUNT = {"registry_endpoint_username", "registry_endpoint_password"}
+"""Have no default in the specs: a failing validation prints these with their defaults filled in, passwords included."""
+
 
 def load(role: str, file: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((ROOT / "roles" / role / file).read_text())
@@ -29,13 +32,14 @@ def options(role: str) -> dict[str, Any]:
 @pytest.mark.parametrize("role", ROLES)
 def test_defaults_and_argument_specs_are_equal(role: str) -> None:
     specified = {name: spec["default"] for name, spec in options(role).items() if "default" in spec}
-    assert specified == load(role, "defaults/main.yml")
+    defaults = {name: value for name, value in load(role, "defaults/main.yml").items() if name not in ACCOUNT}
+    assert specified == defaults
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_only_required_variables_lack_a_default(role: str) -> None:
     for name, spec in options(role).items():
-        assert spec.get("required", False) is ("default" not in spec), name
+        assert ("default" in spec) is not (spec.get("required", False) or name in ACCOUNT), name
 
 
 @pytest.mark.parametrize("role", ROLES)
