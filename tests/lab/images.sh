@@ -12,13 +12,16 @@ cd "$(dirname "$0")/../.."
 
 base=systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,git,iproute2,make,openssl,procps
 authorities=/usr/local/share/ca-certificates
-recipe=$({ cat tests/lab/images.sh; find "$authorities" -type f -exec cat {} +; cat /etc/pip.conf 2>/dev/null || true; } | sha256sum | cut -c1-12)
+# What goes into the images: made anew when any of it changed.
+ingredients=(tests/lab/images.sh)
+for optional in "$authorities" /etc/pip.conf; do [ ! -e "$optional" ] || ingredients+=("$optional"); done
+recipe=$(find "${ingredients[@]}" -type f -print0 | sort --zero-terminated | xargs --null cat | sha256sum | cut -c1-12)
 
 make_base() { # suite, image
   mmdebstrap --quiet --variant=minbase --include="$base" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook="find '$authorities' -name '*.crt' -exec cp {} \"\$1$authorities/\" ';'" \
+    --customize-hook="if [ -e '$authorities' ]; then find '$authorities' -name '*.crt' -exec cp {} \"\$1$authorities/\" ';'; fi" \
     --customize-hook="chroot \"\$1\" update-ca-certificates >/dev/null 2>&1" \
     --customize-hook="if [ -e /etc/pip.conf ]; then cp /etc/pip.conf \"\$1/etc/\"; fi" \
     --customize-hook="rm -f \"\$1/etc/machine-id\" \"\$1/etc/resolv.conf\" && touch \"\$1/etc/machine-id\"" \

@@ -20,7 +20,7 @@ class RunModule(Protocol):
     Returns its result. Fails the test when the module fails, unless *fails* is set, and then when it does not.
     """
 
-    def __call__(self, name: str, /, *, check: Any = ..., fails: Any = ..., **params: Any) -> dict[str, Any]: ...
+    def __call__(self, name: str, /, *, check: bool = ..., fails: bool = ..., **params: Any) -> dict[str, Any]: ...
 
 
 @pytest.fixture

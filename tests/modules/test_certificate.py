@@ -288,8 +288,8 @@ def test_ca_made_by_openssl(run_module: RunModule, command: Any, tmp_path: Path,
     run_module("certificate", **params, ca_privatekey_passphrase=PASSPHRASE)
     command("openssl", "verify", "-CAfile", ca.certificate, server.certificate)
     assert not run_module("certificate", **params, ca_privatekey_passphrase=PASSPHRASE)["changed"]
-    for wrong in ({}, {"ca_privatekey_passphrase": "wrong"}):
-        failed = run_module("certificate", fails=True, **params, **wrong)
+    for wrong in (None, "wrong"):
+        failed = run_module("certificate", fails=True, **params, ca_privatekey_passphrase=wrong)
         assert failed["msg"].startswith(f"ca_privatekey_path: {ca.key}: the private key")
 
 
