@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
@@ -30,8 +28,10 @@ from ansible_collections.stronghold.registry.plugins.module_utils._docker_engine
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import (
+    BACKUP_SUFFIX,
     Attributes,
     attributes_from,
+    back_up,
     explain_attributes,
     read_text,
     remove_file,
@@ -41,7 +41,6 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
 
 Object = dict[str, Any]
 
-BACKUP_SUFFIX = ".bak"
 NEW_FILE_MODE = 0o644
 
 RELOADED = frozenset(
@@ -610,9 +609,8 @@ def backup_path(made: Plan) -> str | None:
 def apply(made: Plan) -> None:
     """Do what a plan says."""
     request = made.request
-    backup = backup_path(made)
-    if backup is not None:
-        _copy(request.path, backup)
+    if backup_path(made) is not None:
+        back_up(request.path)
     if made.reasons and made.after is None:
         # It held our keys alone, and so does its backup.
         remove_file(request.path)
@@ -621,13 +619,6 @@ def apply(made: Plan) -> None:
         write_file(request.path, render(made.after or {}), request.attributes)
     elif made.attribute_reasons:
         set_attributes(request.path, request.attributes)
-
-
-def _copy(path: str, to: str) -> None:
-    found = os.stat(path)
-    with open(path, "rb") as stream:
-        content = stream.read()
-    write_file(to, content, Attributes(uid=found.st_uid, gid=found.st_gid, mode=stat.S_IMODE(found.st_mode)))
 
 
 def diff(made: Plan) -> dict[str, str]:

@@ -19,6 +19,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 
 _ALL_BITS = 0o7777
 
+BACKUP_SUFFIX = ".bak"
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "owner": {"type": "str"},
     "group": {"type": "str"},
@@ -175,6 +177,16 @@ def make_directory(path: str, wanted: Attributes) -> None:
         os.makedirs(parent, mode=0o755)
     os.mkdir(path, mode=0o700)
     os.chown(path, _id_or_keep(wanted.uid), _id_or_keep(wanted.gid))
+
+
+def back_up(path: str) -> None:
+    """Copy a file beside itself, with ``.bak`` appended to its name and with its owner, group and mode."""
+    with _explained(path):
+        found = os.stat(path)
+        with open(path, "rb") as stream:
+            content = stream.read()
+    attributes = Attributes(uid=found.st_uid, gid=found.st_gid, mode=stat.S_IMODE(found.st_mode))
+    write_file(path + BACKUP_SUFFIX, content, attributes)
 
 
 def remove_file(path: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import os
 import re
 import secrets
 import sys
@@ -18,7 +19,9 @@ from typing import Any, Optional
 from ansible_collections.stronghold.registry.plugins.module_utils._dependencies import require
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import (
+    BACKUP_SUFFIX,
     attributes_from,
+    back_up,
     explain_attributes,
     read_text,
     remove_file,
@@ -202,9 +205,9 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """
     path = params["path"]
     wanted = attributes_from(params)
-    text = read_text(path)
     if params["state"] == "absent":
-        return _remove(path, text, check_mode)
+        return _remove(path, check_mode)
+    text = read_text(path)
     config = check(params["config"], params["major"])
     current = parse_file(text)
     if current.fault and not params["force"]:
@@ -213,7 +216,10 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     reasons = _explain_file(path, current, desired)
     attribute_reasons = explain_attributes(path, wanted)
     content = render(desired).encode("utf-8")
+    keeps_former = bool(params["backup"] and reasons and current.text is not None)
     if not check_mode:
+        if keeps_former:
+            back_up(path)
         if reasons:
             write_file(path, content, wanted)
         elif attribute_reasons:
@@ -222,6 +228,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "changed": bool(reasons or attribute_reasons),
         "reasons": reasons + attribute_reasons,
         "checksum": _checksum_after(current, content, changed=bool(reasons), check_mode=check_mode),
+        "backup_file": path + BACKUP_SUFFIX if keeps_former else None,
         "diff": {
             "before_header": path,
             "after_header": path,
@@ -245,8 +252,10 @@ def _checksum_after(current: Current, content: bytes, *, changed: bool, check_mo
     return None if check_mode else checksum(content)
 
 
-def _remove(path: str, text: Optional[str], check_mode: bool) -> dict[str, Any]:
-    if text is not None and not check_mode:
-        remove_file(path)
-    reasons = [] if text is None else [f"{path}: is there, wanted absent"]
-    return {"changed": bool(reasons), "reasons": reasons, "checksum": None}
+def _remove(path: str, check_mode: bool) -> dict[str, Any]:
+    there = [file for file in (path, path + BACKUP_SUFFIX) if os.path.lexists(file)]
+    if not check_mode:
+        for file in there:
+            remove_file(file)
+    reasons = [f"{file}: is there, wanted absent" for file in there]
+    return {"changed": bool(reasons), "reasons": reasons, "checksum": None, "backup_file": None}

@@ -50,6 +50,12 @@ options:
       - Overwrite a file that cannot be parsed. Its C(http.secret) is lost with it.
     type: bool
     default: false
+  backup:
+    description:
+      - Keep the former file beside the new one, with C(.bak) appended to its name and with its owner and mode.
+        Only the last one is kept. With O(state=absent) it is removed too.
+    type: bool
+    default: true
   mode:
     description:
       - Octal permissions of the file, as a string.
@@ -100,6 +106,11 @@ checksum:
   type: str
   returned: always
   sample: 5f2b51ca2fdc5baa31ec02e002f69aec03dbd5e4a4a1a6b37e1e2a4b8f5c2f11
+backup_file:
+  description: Where the former file is kept, when its content changed. Else null.
+  type: str
+  returned: always
+  sample: /srv/registry/config/config.yml.bak
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -113,6 +124,7 @@ ARGUMENT_SPEC = {
     "config": {"type": "dict", "no_log": True},
     "major": {"type": "int", "choices": [2, 3], "default": 3},
     "force": {"type": "bool", "default": False},
+    "backup": {"type": "bool", "default": True},
     **_files.ARGUMENTS,
     "mode": {"type": "raw", "default": "0600"},
 }

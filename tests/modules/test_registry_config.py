@@ -44,6 +44,20 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "config" / "config.yml"
 
 
+def test_the_former_file_is_kept(run_module: RunModule, path: Path) -> None:
+    assert run_module("registry_config", path=str(path), config=CONFIG, mode="0400")["backup_file"] is None
+    former, backup = path.read_bytes(), path.with_name("config.yml.bak")
+    changed = {**CONFIG, "log": {"level": "debug"}}
+    assert run_module("registry_config", path=str(path), config=changed, check=True)["backup_file"] == str(backup)
+    assert not backup.exists()
+    assert run_module("registry_config", path=str(path), config=changed)["backup_file"] == str(backup)
+    assert (backup.read_bytes(), stat.S_IMODE(backup.stat().st_mode)) == (former, 0o400)
+    assert run_module("registry_config", path=str(path), config=changed)["backup_file"] is None
+    gone = run_module("registry_config", path=str(path), state="absent")
+    assert gone["reasons"] == [f"{path}: is there, wanted absent", f"{backup}: is there, wanted absent"]
+    assert not list(path.parent.iterdir())
+
+
 def test_check_run_check_run(run_module: RunModule, path: Path) -> None:
     predicted = run_module("registry_config", path=str(path), config=CONFIG, check=True)
     assert not path.parent.exists()

@@ -1,0 +1,255 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life of one registry, changed by variables only. Each test begins with the registry as the former one left it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..conftest import Lab
+
+SERVER, CLIENT = "lifecycle-server", "lifecycle-client"
+HOST = "lifecycle.lab"
+REGISTRY = f"{HOST}:5000"
+TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
+MOBY = {"name": "moby", "password": "gordon", "cost": 5}
+
+
+def started(lab: Lab) -> str:
+    return lab.on(SERVER, "docker inspect --format '{{.Id}} {{.State.StartedAt}}' registry")
+
+
+def served_fingerprint(lab: Lab) -> str:
+    return lab.on(
+        CLIENT,
+        f"openssl s_client -connect {REGISTRY} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256",
+    )
+
+
+NEW_ANCHOR = (
+    f"{SERVER}: Bring the trust anchor to the controller, for the clients",
+    f"{CLIENT}: Set what the host's engines trust",
+)
+"""What check mode can not foresee: that clients will trust a certificate that is not made yet."""
+
+
+@pytest.fixture(scope="module")
+def pull(lab: Lab) -> Callable[[], str]:
+    """Pull, on the client, the image that was pushed there when the registry was new."""
+    image = f"{REGISTRY}/team/kept:1"
+    lab.on(
+        CLIENT,
+        f"cd $(mktemp -d); head --bytes=100000 /dev/urandom >random; tar -c random | docker import - {image};"
+        f"docker push {image}",
+    )
+
+    def again() -> str:
+        lab.on(CLIENT, f"docker rmi {image}")
+        return lab.on(CLIENT, f"docker pull {image}")
+
+    return again
+
+
+# Certificates
+
+
+def test_a_certificate_is_renewed_inside_its_window_only(lab: Lab, pull: Callable[[], str]) -> None:
+    lab.play(registry_tls_days=40, registry_tls_force=True)
+    old, since = served_fingerprint(lab), started(lab)
+    assert lab.play(registry_tls_renew_before=35).changes == ()
+    renewed = lab.change(registry_tls_renew_before=41)
+    assert "renewal is due 41 days before" in renewed.output
+    assert served_fingerprint(lab) != old
+    assert started(lab) != since
+    pull()
+
+
+def test_names_and_type_of_key_change(lab: Lab, pull: Callable[[], str]) -> None:
+    since = started(lab)
+    names = [HOST, "other.lab", "192.0.2.10"]
+    lab.change(registry_tls_names=names, registry_tls_key_type="rsa", registry_tls_key_size=2048)
+    assert started(lab) != since
+    answer = lab.on(
+        CLIENT,
+        f"openssl s_client -connect {REGISTRY} -verify_hostname other.lab -verify_return_error"
+        f" -CAfile /etc/docker/certs.d/{REGISTRY}/ca.crt </dev/null",
+    )
+    assert "Server public key is 2048 bit" in answer
+    pull()
+
+
+def test_a_certificate_is_brought_along_and_given_back(lab: Lab, pull: Callable[[], str], tmp_path: Path) -> None:
+    own = served_fingerprint(lab)
+    provided = _chain(lab, tmp_path)
+    since = started(lab)
+    lab.change(unforeseen=NEW_ANCHOR, **provided)
+    assert started(lab) != since
+    shown = lab.on(CLIENT, f"openssl s_client -connect {REGISTRY} -showcerts </dev/null")
+    assert shown.count("BEGIN CERTIFICATE") == 2
+    pull()
+    leaf, intermediate = provided["registry_tls_certificate"].split("-----END CERTIFICATE-----\n")[:2]
+    swapped = "-----END CERTIFICATE-----\n".join([intermediate, leaf, ""])
+    refused = lab.play(fails=True, **{**provided, "registry_tls_certificate": swapped})
+    assert "registry_tls_certificate: " in refused.output
+    assert refused.changes == ()
+    lab.play()
+    assert served_fingerprint(lab) != own
+    pull()
+
+
+def _chain(lab: Lab, tmp_path: Path) -> dict[str, Any]:
+    """A certificate below an intermediate CA below a root, made by openssl."""
+    lab.on(
+        CLIENT,
+        f"""
+        rm -rf /root/chain; mkdir /root/chain; cd /root/chain
+        ca='basicConstraints=critical,CA:TRUE
+keyUsage=critical,keyCertSign,cRLSign'
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.crt -days 900 -subj /CN=Root
+        openssl req -newkey rsa:2048 -nodes -keyout middle.key -out middle.csr -subj /CN=Middle
+        openssl x509 -req -in middle.csr -CA root.crt -CAkey root.key -CAcreateserial -days 800 -out middle.crt \
+          -extfile <(echo "$ca")
+        openssl req -newkey rsa:2048 -nodes -keyout leaf.key -out leaf.csr -subj /CN={HOST}
+        openssl x509 -req -in leaf.csr -CA middle.crt -CAkey middle.key -CAcreateserial -days 90 -out leaf.crt \
+          -extfile <(echo subjectAltName=DNS:{HOST})
+        """,
+    )
+    return {
+        "registry_tls_source": "provided",
+        "registry_tls_certificate": lab.on(CLIENT, "cat /root/chain/leaf.crt /root/chain/middle.crt") + "\n",
+        "registry_tls_private_key": lab.on(CLIENT, "cat /root/chain/leaf.key") + "\n",
+        "registry_tls_ca_certificate": lab.on(CLIENT, "cat /root/chain/root.crt") + "\n",
+    }
+
+
+# Users
+
+
+def test_users_come_and_go_without_a_restart(lab: Lab, pull: Callable[[], str]) -> None:
+    def login(name: str, password: str, *, fails: bool = False) -> str:
+        return lab.on(
+            CLIENT,
+            f"docker --config /root/other login -u {name} --password-stdin {REGISTRY} <<<{password}",
+            fails=fails,
+        )
+
+    since = started(lab)
+    robot = {"name": "robot", "password": "first", "cost": 5}
+    lab.change(registry_auth_users=[MOBY, robot])
+    login("robot", "first")
+    lab.play(registry_auth_users=[MOBY, {**robot, "password": "second"}])
+    assert "401 Unauthorized" in login("robot", "first", fails=True)
+    login("robot", "second")
+    lab.play(registry_auth_users=[MOBY, {**robot, "password": "second", "cost": 6}])
+    assert "$06$" in lab.on(SERVER, "grep ^robot: /srv/registry/auth/htpasswd | cut -c1-14")
+    login("robot", "second")
+    lab.change(registry_auth_users=[{**MOBY, "password": "flash"}])
+    assert "401 Unauthorized" in login("robot", "second", fails=True)
+    pull()
+    lab.play()
+    pull()
+    assert started(lab) == since
+
+
+# Images and configuration
+
+
+def test_a_configuration_that_does_not_serve_is_taken_back(lab: Lab, pull: Callable[[], str]) -> None:
+    before = lab.on(SERVER, "cat /srv/registry/config/config.yml")
+    # Known to the schema, but the registry can not listen on an address that the container does not have.
+    failed = lab.play(
+        fails=True, registry_server_start_timeout=5, registry_server_config={"http": {"addr": "192.0.2.1:5000"}}
+    )
+    assert "the former image and configuration run again" in " ".join(failed.output.split())
+    assert lab.on(SERVER, "cat /srv/registry/config/config.yml") == before
+    pull()
+    assert lab.play().changes == ()
+
+
+def test_an_image_that_does_not_serve_is_taken_back(lab: Lab, pull: Callable[[], str], tmp_path: Path) -> None:
+    image = lab.on(SERVER, "docker inspect --format '{{.Image}}' registry")
+    archive = tmp_path / "broken.tar"
+    lab.on(SERVER, "tar -c -C /etc hostname | docker import --change 'ENTRYPOINT [\"/none\"]' - example/broken:2")
+    lab.on(SERVER, "docker save --output /root/broken.tar example/broken:2; docker rmi example/broken:2")
+    archive.write_bytes(lab.read(SERVER, "/root/broken.tar"))
+    broken = {
+        "registry_server_image_source": "archive",
+        "registry_server_image_archive": str(archive),
+        "registry_server_image": "example/broken:2",
+    }
+    failed = lab.play(fails=True, registry_server_start_timeout=5, **broken)
+    assert "the former image and configuration run again" in " ".join(failed.output.split())
+    assert lab.on(SERVER, "docker inspect --format '{{.Image}}' registry") == image
+    pull()
+    assert lab.play().changes == ()
+
+
+# Engine and host
+
+
+def test_the_registry_comes_back_after_a_reboot(lab: Lab, pull: Callable[[], str]) -> None:
+    lab.reboot(SERVER)
+    pull()
+    assert lab.play().changes == ()
+
+
+# Several registries on one host
+
+SECOND: dict[str, Any] = {
+    "registry_endpoint_name": "second",
+    "registry_endpoint_port": 5010,
+    "registry_auth_users": [{"name": "ann", "password": "of her own", "cost": 5}],
+}
+
+
+def test_a_second_registry_comes_and_goes(lab: Lab, pull: Callable[[], str]) -> None:
+    since = started(lab)
+    lab.play(**SECOND)
+    anchors = lab.on(CLIENT, "sha256sum /etc/docker/certs.d/*/ca.crt | cut -d' ' -f1 | sort -u | wc -l")
+    assert anchors == "2"
+    lab.on(CLIENT, f"docker --config /root/none login -u moby -p gordon {HOST}:5010", fails=True)
+    lab.on(CLIENT, f"docker --config /root/none login -u ann -p 'of her own' {HOST}:5010")
+    assert lab.play().changes == ()
+    pull()
+    lab.play(playbook="teardown", **SECOND, registry_server_purge_data=True)
+    assert lab.on(SERVER, "ls /srv; docker ps --all --format '{{.Names}}'") == "registry\nregistry"
+    assert lab.on(CLIENT, "ls /etc/docker/certs.d") == REGISTRY
+    assert started(lab) == since
+    assert lab.play().changes == ()
+    pull()
+
+
+# The tutorial's stages, one after the other and back
+
+
+def test_stages_follow_each_other_both_ways(lab: Lab, pull: Callable[[], str]) -> None:
+    insecure, trusted, logged_in = ("1", "0", "0"), ("0", "1", "0"), ("0", "1", "1")
+    for stage, act, traces in (
+        ("1-insecure", lab.change, insecure),
+        ("2-self-signed", lab.play, trusted),
+        ("3-authenticated", lab.change, logged_in),
+        ("2-self-signed", lab.play, trusted),
+        ("1-insecure", lab.play, insecure),
+    ):
+        act(f"-e@{TUTORIAL}/{stage}.yml", registry_endpoint_host=HOST)
+        found = [
+            "grep -sc {0} /etc/docker/daemon.json || true",
+            "ls /etc/docker/certs.d | grep -c {0} || true",
+            "grep -sc {0} /root/.docker/config.json || true",
+        ]
+        assert tuple(lab.on(CLIENT, script.format(REGISTRY)) or "0" for script in found) == traces, stage
+        pull()
+
+
+def test_teardown_leaves_the_hosts_as_they_were(lab: Lab) -> None:
+    lab.play()
+    lab.play(playbook="teardown")
+    assert lab.on(SERVER, "ls /srv/registry; docker ps --all --quiet; ls -A /etc/docker") == "data\nkey.json"
+    assert lab.on(CLIENT, "ls -A /etc/docker; cat /root/.docker/config.json 2>/dev/null | grep lifecycle || true") == ""
+    assert lab.play("--check", playbook="teardown").changes == ()
