@@ -82,8 +82,9 @@ class Lab:
         """Boot a host's system anew, and wait until it is up. Its processes end; /run and /tmp are emptied."""
         subprocess.run(["docker", "restart", host], capture_output=True, check=True)
         # The same as molecule/shared/create.yml prepares.
-        ready = "mount -o remount,rw /proc/sys; systemctl is-system-running --wait | grep -Eq 'running|degraded'"
-        self.on(host, ready)
+        self.on(host, "mount -o remount,rw /proc/sys")
+        up = "[[ $(systemctl is-system-running --wait 2>/dev/null) =~ running|degraded ]]"
+        self.on(host, f"until {up}; do sleep 1; done")
 
 
 def _changes(output: str) -> list[str]:
