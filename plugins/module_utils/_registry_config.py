@@ -48,7 +48,7 @@ Of other values, only the user part of a URL is masked."""
 HEADER = "# Managed by Ansible (stronghold.registry); changes by hand are lost.\n"
 MASK = "(secret)"
 
-_USER_OF_URL = re.compile(r"://[^/@\s]+@")
+_USER_OF_URL = re.compile(r"://([^/@\s]+)@")
 # What neither Python's nor Go's YAML takes for anything but a text. PyYAML itself quotes true, yes and null.
 _PLAIN = re.compile(r"[A-Za-z/][^\n]+")
 
@@ -149,9 +149,11 @@ def is_secret(path: str) -> bool:
 
 
 def secret_values(config: object) -> set[str]:
-    """The texts at secret paths, for Ansible to mask wherever they turn up."""
-    values = {json.loads(value) for path, value in flatten(config).items() if is_secret(path)}
-    return {value for value in values if isinstance(value, str) and value}
+    """The texts at secret paths and the user parts of URLs, for Ansible to mask wherever they turn up."""
+    values = flatten(config)
+    texts = {json.loads(value) for path, value in values.items() if is_secret(path)}
+    users = {user for value in values.values() for user in _USER_OF_URL.findall(value)}
+    return users | {text for text in texts if isinstance(text, str) and text}
 
 
 def flatten(config: object) -> dict[str, str]:

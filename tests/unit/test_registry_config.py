@@ -442,6 +442,7 @@ def test_problems_hold_no_secret() -> None:
 def test_secret_values() -> None:
     config = {"http": {"secret": "a", "addr": "b"}, "redis": {"password": "c"}, "storage": {"s3": {"secretkey": ""}}}
     assert secret_values(config) == {"a", "c"}
+    assert secret_values({"proxy": {"remoteurl": "https://me:hidden@hub.test/v2"}, "a": ["b@c"]}) == {"me:hidden"}
     assert secret_values(None) == set()
 
 
