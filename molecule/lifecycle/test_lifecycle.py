@@ -141,7 +141,7 @@ def test_users_come_and_go_without_a_restart(lab: Lab, pull: Callable[[], str]) 
 
     since = started(lab)
     robot = {"name": "robot", "password": "first", "cost": 5}
-    lab.change(registry_auth_users=[MOBY, robot])
+    lab.play(registry_auth_users=[MOBY, robot])
     login("robot", "first")
     lab.play(registry_auth_users=[MOBY, {**robot, "password": "second"}])
     assert "401 Unauthorized" in login("robot", "first", fails=True)
@@ -235,7 +235,7 @@ def test_stages_follow_each_other_both_ways(lab: Lab, pull: Callable[[], str]) -
     for stage, act, traces in (
         ("1-insecure", lab.change, insecure),
         ("2-self-signed", lab.play, trusted),
-        ("3-authenticated", lab.change, logged_in),
+        ("3-authenticated", lab.play, logged_in),
         ("2-self-signed", lab.play, trusted),
         ("1-insecure", lab.play, insecure),
     ):
