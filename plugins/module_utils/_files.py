@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import grp
 import os
 import pwd
+import re
+import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -20,6 +24,10 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 _ALL_BITS = 0o7777
 
 BACKUP_SUFFIX = ".bak"
+
+_LOCK = "/run/stronghold.registry.lock"
+_LOCK_TIMEOUT = 120.0
+_TEMPORARY_SUFFIX = ".new"
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "owner": {"type": "str"},
@@ -126,6 +134,46 @@ def set_attributes(path: str, wanted: Attributes) -> None:
             os.chmod(path, wanted.mode)
 
 
+@contextlib.contextmanager
+def exclusively(*, check_mode: bool) -> Iterator[None]:
+    """Read, decide and write while no other run's module does on this host, so that none undoes what another wrote.
+
+    The lock ends with its process, however that ends. Only root takes it: others could hold a lock that is open to
+    them for as long as they like.
+
+    :raises RegistryError: another module holds the lock for two minutes.
+    """
+    if check_mode or os.geteuid() != 0:
+        yield
+        return
+    with _explained(_LOCK):
+        descriptor = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _wait_for_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int) -> None:
+    end = time.monotonic() + _LOCK_TIMEOUT
+    while not _is_locked(descriptor):
+        if time.monotonic() > end:
+            raise RegistryError(
+                f"Another run of this collection has worked on this host for {_LOCK_TIMEOUT:.0f} seconds and holds "
+                f"{_LOCK}; wait until it has ended, then run this again."
+            )
+        time.sleep(0.1)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def write_file(path: str, content: bytes, wanted: Attributes) -> None:
     """Put a whole file in place: at any moment a reader finds the old content or the new one, never a part.
 
@@ -138,8 +186,9 @@ def write_file(path: str, content: bytes, wanted: Attributes) -> None:
     target = os.path.realpath(path)
     with _explained(path):
         make_directory(os.path.dirname(target), wanted)
+        _remove_leftovers(target)
         before = os.stat(target) if os.path.exists(target) else None
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=os.path.dirname(target))
+        descriptor, temporary = tempfile.mkstemp(**_temporary_name(target))
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
@@ -156,6 +205,26 @@ def write_file(path: str, content: bytes, wanted: Attributes) -> None:
         _sync_directory(os.path.dirname(target))
 
 
+def _temporary_name(target: str) -> dict[str, str]:
+    """What tempfile makes beside *target*; it bears the number of the process that writes it."""
+    directory, name = os.path.split(target)
+    return {"dir": directory, "prefix": f".{name}.{os.getpid()}.", "suffix": _TEMPORARY_SUFFIX}
+
+
+def _remove_leftovers(target: str) -> None:
+    """Remove what processes that were killed left beside *target* when they were about to put it in place."""
+    directory, name = os.path.split(target)
+    temporary = re.compile(rf"\.{re.escape(name)}\.(?P<process>\d+)\.\w+{re.escape(_TEMPORARY_SUFFIX)}")
+    for entry in os.scandir(directory):
+        match = temporary.fullmatch(entry.name)
+        if match is None or os.path.exists(f"/proc/{match['process']}"):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
 def _take_over(descriptor: int, before: Optional[os.stat_result], wanted: Attributes) -> None:
     """Owner, group and mode for the new file: what is wanted, else what the former file had."""
     uid, gid, mode = wanted.uid, wanted.gid, wanted.mode
@@ -169,14 +238,23 @@ def _take_over(descriptor: int, before: Optional[os.stat_result], wanted: Attrib
 
 
 def make_directory(path: str, wanted: Attributes) -> None:
-    """Make a directory, 0700 and with the owner of *wanted*; its missing parents are 0755; one that is there stays."""
+    """Make a directory, 0700 and with the owner of *wanted*; its missing parents are 0755; one that is there stays.
+
+    It appears with its owner: one that a killed run left without it would be closed to the registry for good.
+    """
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         os.makedirs(parent, mode=0o755)
-    os.mkdir(path, mode=0o700)
-    os.chown(path, _id_or_keep(wanted.uid), _id_or_keep(wanted.gid))
+    _remove_leftovers(path)
+    temporary = tempfile.mkdtemp(**_temporary_name(path))
+    try:
+        os.chown(temporary, _id_or_keep(wanted.uid), _id_or_keep(wanted.gid))
+        os.rename(temporary, path)
+    except BaseException:
+        os.rmdir(temporary)
+        raise
 
 
 def back_up(path: str) -> None:

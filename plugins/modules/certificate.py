@@ -237,7 +237,8 @@ ARGUMENT_SPEC = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
-        result = _x509.run(module.params, check_mode=module.check_mode)
+        with _files.exclusively(check_mode=module.check_mode):
+            result = _x509.run(module.params, check_mode=module.check_mode)
     except RegistryError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -155,7 +155,7 @@ reload_required:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stronghold.registry.plugins.module_utils import _docker_engine, _trust
+from ansible_collections.stronghold.registry.plugins.module_utils import _docker_engine, _files, _trust
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 
 ARGUMENT_SPEC = {
@@ -174,7 +174,8 @@ ARGUMENT_SPEC = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
-        result = _trust.run(module.params, module.check_mode)
+        with _files.exclusively(check_mode=module.check_mode):
+            result = _trust.run(module.params, module.check_mode)
     except RegistryError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -150,7 +150,8 @@ ARGUMENT_SPEC = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
-        result = _htpasswd.run(module.params, module.check_mode)
+        with _files.exclusively(check_mode=module.check_mode):
+            result = _htpasswd.run(module.params, module.check_mode)
     except RegistryError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

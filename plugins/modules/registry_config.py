@@ -137,7 +137,8 @@ def main() -> None:
     # With every value of the configuration masked, no reason could be read: only the secret ones are.
     module.no_log_values = _registry_config.secret_values(module.params["config"])
     try:
-        result = _registry_config.run(module.params, module.check_mode)
+        with _files.exclusively(check_mode=module.check_mode):
+            result = _registry_config.run(module.params, module.check_mode)
     except RegistryError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -162,20 +161,3 @@ def test_neither_passwords_nor_hashes_are_shown(run_module: RunModule, path: Pat
     assert "s3cret" not in shown
     assert "$2y$" not in shown
     assert path.read_text().split(":")[1].strip() not in shown
-
-
-def test_a_full_disk_leaves_the_old_file(run_module: RunModule, path: Path, command: Any, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    command("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small)
-    try:
-        file = small / "htpasswd"
-        run_module("htpasswd", path=str(file), users=[{"name": "moby", "password": "gordon", "cost": 4}])
-        before = file.read_bytes()
-        command("sh", "-c", f"! cat /dev/zero >{small}/filler")
-        result = run_module("htpasswd", path=str(file), users=[{"name": "eve", "password": "x", "cost": 4}], fails=True)
-        assert "No space left" in result["msg"]
-        assert file.read_bytes() == before
-        assert sorted(os.listdir(small)) == ["filler", "htpasswd"]
-    finally:
-        command("umount", small)
