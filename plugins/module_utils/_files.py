@@ -188,7 +188,7 @@ def write_file(path: str, content: bytes, wanted: Attributes) -> None:
         make_directory(os.path.dirname(target), wanted)
         _remove_leftovers(target)
         before = os.stat(target) if os.path.exists(target) else None
-        descriptor, temporary = tempfile.mkstemp(**_temporary_name(target))
+        descriptor, temporary = tempfile.mkstemp(*_temporary_name(target))
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
@@ -205,10 +205,10 @@ def write_file(path: str, content: bytes, wanted: Attributes) -> None:
         _sync_directory(os.path.dirname(target))
 
 
-def _temporary_name(target: str) -> dict[str, str]:
-    """What tempfile makes beside *target*; it bears the number of the process that writes it."""
+def _temporary_name(target: str) -> tuple[str, str, str]:
+    """Suffix, prefix and directory of what tempfile makes beside *target*: the name tells which process writes it."""
     directory, name = os.path.split(target)
-    return {"dir": directory, "prefix": f".{name}.{os.getpid()}.", "suffix": _TEMPORARY_SUFFIX}
+    return _TEMPORARY_SUFFIX, f".{name}.{os.getpid()}.", directory
 
 
 def _remove_leftovers(target: str) -> None:
@@ -248,7 +248,7 @@ def make_directory(path: str, wanted: Attributes) -> None:
     if not os.path.isdir(parent):
         os.makedirs(parent, mode=0o755)
     _remove_leftovers(path)
-    temporary = tempfile.mkdtemp(**_temporary_name(path))
+    temporary = tempfile.mkdtemp(*_temporary_name(path))
     try:
         os.chown(temporary, _id_or_keep(wanted.uid), _id_or_keep(wanted.gid))
         os.rename(temporary, path)
