@@ -5,10 +5,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,21 +39,90 @@ class Run:
 class Lab:
     def __init__(self, scenario: str) -> None:
         self.scenario = scenario
+        self.hosts = (f"{scenario}-server", f"{scenario}-client")
+        self._secrets = {"PRIVATE KEY-----", "gordon", _login("moby", "gordon")}
 
     def play(self, *options: str, playbook: str = "site", fails: bool = False, **variables: Any) -> Run:
-        """Run a playbook of the collection on all hosts; it has to end well, or with *fails* to fail."""
-        given = ["--extra-vars", json.dumps(variables)] if variables else []
-        command = ["ansible-playbook", "--inventory", str(INVENTORY), "--limit", self.scenario, "--diff", "-v"]
-        process = subprocess.run(
-            [*command, *options, *given, f"stronghold.registry.{playbook}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
+        """Run a playbook of the collection on all hosts; it has to end well, or with *fails* to fail.
+
+        However it ends, no secret is to be seen: not in what it printed, as chatty as it gets, in no list of processes,
+        journal or container's description, and in no file that others than its owner can read.
+        """
+        since = self.on(self.hosts[0], "date --utc +'%F %T UTC'")
+        self._learn_secrets(variables)
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as given, self._no_secret_in_processes() as environment:
+            json.dump(variables, given)
+            given.flush()
+            command = ["ansible-playbook", "--inventory", str(INVENTORY), "--limit", self.scenario, "--diff", "-vvv"]
+            process = subprocess.run(
+                [*command, *options, f"--extra-vars=@{given.name}", f"stronghold.registry.{playbook}"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=600,
+            )
         output = process.stdout + process.stderr
         assert process.returncode == (2 if fails else 0), output[-4000:]
+        self._learn_secrets(variables)
+        assert self._secrets_in(output) == []
+        for host in self.hosts:
+            assert self._secrets_in(self.on(host, _OPEN_TO_OTHERS.format(since=since))) == [], host
+            if not fails:
+                assert self._secrets_in(self.on(host, "docker ps -aq | xargs -r docker inspect")) == [], host
         return Run(output, tuple(_changes(output)))
+
+    def _learn_secrets(self, variables: dict[str, Any]) -> None:
+        """Learn the secrets among the variables and those that the server has now; former ones are not forgotten."""
+        for user in variables.get("registry_auth_users", []):
+            self._secrets |= {user["password"], _login(user["name"], user["password"])}
+        keys = variables.get("registry_tls_private_key", "")
+        keys += self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name '*.key' -exec cat {} +")
+        self._secrets |= {_private_line(key) for key in _PRIVATE_KEY.findall(keys)}
+        users = self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name htpasswd -exec cat {} +")
+        self._secrets |= {line.split(":")[1] for line in users.splitlines() if ":" in line}
+        configs = self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name 'config.yml*' -exec cat {} +")
+        self._secrets |= set(re.findall(r"^ *secret: *(\S+)$", configs, re.MULTILINE))
+
+    def _secrets_in(self, text: str) -> list[str]:
+        # A few characters either side tell where it was seen.
+        return [
+            text[max(0, text.index(secret) - 200) : text.index(secret) + 20]
+            for secret in sorted(self._secrets)
+            if secret in text
+        ]
+
+    @contextmanager
+    def _no_secret_in_processes(self) -> Iterator[dict[str, str]]:
+        """Look through the processes of the scenario's hosts, and of what runs with the environment that is given."""
+        mark = f"LAB_RUN={uuid.uuid4()}"
+        inspect = ["docker", "inspect", "--format", "{{.Id}}", *self.hosts]
+        containers = subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.split()
+        seen, looks = set(), 0
+        ended = threading.Event()
+
+        def look() -> None:
+            nonlocal looks
+            while not ended.is_set():
+                for process in Path("/proc").glob("[0-9]*"):
+                    line = _read(process / "cmdline")
+                    if any(secret in line for secret in tuple(self._secrets)) and (
+                        mark in _read(process / "environ")
+                        or any(container in _read(process / "cgroup") for container in containers)
+                    ):
+                        seen.add(line)
+                looks += 1
+                time.sleep(0.05)
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield {**os.environ, **dict([mark.split("=")])}
+        finally:
+            ended.set()
+            thread.join()
+        assert looks > 1
+        assert seen == set()
 
     def change(self, *options: str, unforeseen: tuple[str, ...] = (), **variables: Any) -> Run:
         """Change a registry by variables: check mode announces what the run does, and the next run does nothing.
@@ -68,6 +144,7 @@ class Lab:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             check=False,
             timeout=300,
         )
@@ -95,6 +172,35 @@ def _changes(output: str) -> list[str]:
         elif match := _CHANGED.match(line):
             changes.append(f"{match['host']}: {task}")
     return changes
+
+
+_OPEN_TO_OTHERS = """
+journalctl --quiet --no-pager --since '{since}'
+find /srv /etc/docker /root /tmp /var/tmp -path '*/data' -prune -o -type f -perm /077 -print -exec cat {{}} +
+"""
+"""Prints what others than root can come to see on a host."""
+
+
+_PRIVATE_KEY = re.compile(r"PRIVATE KEY-----\n(.+?)\n-----END", re.DOTALL)
+
+
+def _private_line(key: str) -> str:
+    """A line of a key in PEM that its certificate has not as well: of RSA the primes at its end, else the beginning."""
+    lines = key.splitlines()
+    return lines[-2] if len(lines) > 4 else lines[0]
+
+
+def _login(name: str, password: str) -> str:
+    """As HTTP and Docker's config.json have it."""
+    return base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        # The process has ended.
+        return ""
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,53 @@ keyUsage=critical,keyCertSign,cRLSign'
     }
 
 
+def test_a_renewed_ca_is_one_that_clients_trust_already(lab: Lab, pull: Callable[[], str]) -> None:
+    since, anchor = started(lab), anchors(lab)
+    renewed = {"registry_tls_ca_days": 5000, "registry_tls_ca_renew_before": 3700}
+    lab.play("--limit", SERVER, **renewed)
+    pull()
+    assert started(lab) == since
+    lab.play(**renewed)
+    assert anchors(lab) != anchor
+    pull()
+
+
+def test_a_ca_is_rotated_while_a_client_pulls(lab: Lab, pull: Callable[[], str]) -> None:
+    anchor = anchors(lab)
+    image = f"{REGISTRY}/team/kept:1"
+    lab.on(
+        CLIENT,
+        f"""
+        cat >/root/pulls.sh <<'END'
+        while docker rmi {image}; do
+          until docker pull {image} &>/root/pull; do echo $(cat /root/pull) >>/root/pulls; done
+          echo pulled >>/root/pulls
+        done
+END
+        systemd-run --unit=pulls bash /root/pulls.sh
+        """,
+    )
+    lab.play(playbook="rotate_ca")
+    lab.on(CLIENT, f"sleep 1; systemctl stop pulls; docker image inspect {image} || docker pull {image}")
+    pulls = lab.on(CLIENT, "cat /root/pulls").splitlines()
+    failures = [number for number, line in enumerate(pulls) if line != "pulled"]
+    # All in one row, while the container was replaced, and none of them for a certificate.
+    assert all("connection refused" in pulls[number] for number in failures), pulls
+    assert failures == list(range(failures[0], failures[-1] + 1)), pulls
+    assert pulls[-1] == "pulled"
+    assert anchors(lab) != anchor
+    assert len(anchors(lab)) == 1
+    assert lab.on(SERVER, "ls /srv/registry/ca").split() == ["ca.crt", "ca.key"]
+    assert lab.play().changes == ()
+    pull()
+
+
+def anchors(lab: Lab) -> list[str]:
+    """The serial numbers of the certificates that the client trusts."""
+    shown = lab.on(CLIENT, f"openssl storeutl -certs -noout -text /etc/docker/certs.d/{REGISTRY}/ca.crt")
+    return re.findall(r"Serial Number:\s*(\S+)", shown)
+
+
 # Users
 
 
@@ -140,17 +188,17 @@ def test_users_come_and_go_without_a_restart(lab: Lab, pull: Callable[[], str]) 
         )
 
     since = started(lab)
-    robot = {"name": "robot", "password": "first", "cost": 5}
+    robot = {"name": "robot", "password": "one-of-robots", "cost": 5}
     lab.play(registry_auth_users=[MOBY, robot])
-    login("robot", "first")
-    lab.play(registry_auth_users=[MOBY, {**robot, "password": "second"}])
-    assert "401 Unauthorized" in login("robot", "first", fails=True)
-    login("robot", "second")
-    lab.play(registry_auth_users=[MOBY, {**robot, "password": "second", "cost": 6}])
+    login("robot", "one-of-robots")
+    lab.play(registry_auth_users=[MOBY, {**robot, "password": "two-of-robots"}])
+    assert "401 Unauthorized" in login("robot", "one-of-robots", fails=True)
+    login("robot", "two-of-robots")
+    lab.play(registry_auth_users=[MOBY, {**robot, "password": "two-of-robots", "cost": 6}])
     assert "$06$" in lab.on(SERVER, "grep ^robot: /srv/registry/auth/htpasswd | cut -c1-14")
-    login("robot", "second")
-    lab.change(registry_auth_users=[{**MOBY, "password": "flash"}])
-    assert "401 Unauthorized" in login("robot", "second", fails=True)
+    login("robot", "two-of-robots")
+    lab.change(registry_auth_users=[{**MOBY, "password": "flash-of-moby"}])
+    assert "401 Unauthorized" in login("robot", "two-of-robots", fails=True)
     pull()
     lab.play()
     pull()
@@ -221,6 +269,31 @@ def test_a_second_registry_comes_and_goes(lab: Lab, pull: Callable[[], str]) -> 
     assert lab.on(SERVER, "ls /srv; docker ps --all --format '{{.Names}}'") == "registry\nregistry"
     assert lab.on(CLIENT, "ls /etc/docker/certs.d") == REGISTRY
     assert started(lab) == since
+    assert lab.play().changes == ()
+    pull()
+
+
+# Another name and address
+
+
+def test_a_registry_moves_with_all_it_has(lab: Lab, pull: Callable[[], str]) -> None:
+    moved: dict[str, Any] = {
+        "registry_endpoint_name": "moved",
+        "registry_endpoint_host": "other.lab",
+        "registry_endpoint_port": 5001,
+        "registry_endpoint_former": {"name": "registry", "host": HOST, "port": 5000},
+    }
+    lab.play("--check", **moved)
+    pull()
+    lab.play(**moved)
+    assert lab.on(SERVER, "ls /srv; docker ps --all --format '{{.Names}}'") == "moved\nmoved"
+    assert traces_of_the_registry(lab) == []
+    assert lab.on(CLIENT, "ls /etc/docker/certs.d") == "other.lab:5001"
+    lab.on(CLIENT, "docker pull other.lab:5001/team/kept:1; docker rmi other.lab:5001/team/kept:1")
+    assert lab.play(**moved).changes == ()
+    lab.play(registry_endpoint_former={"name": "moved", "host": "other.lab", "port": 5001})
+    assert lab.on(SERVER, "ls /srv; docker ps --all --format '{{.Names}}'") == "registry\nregistry"
+    assert lab.on(CLIENT, "ls /etc/docker/certs.d; grep -c lab: /root/.docker/config.json") == f"{REGISTRY}\n1"
     assert lab.play().changes == ()
     pull()
 
