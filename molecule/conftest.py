@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
@@ -37,8 +36,9 @@ class Run:
 
 
 class Lab:
-    def __init__(self, scenario: str) -> None:
+    def __init__(self, scenario: str, directory: Path) -> None:
         self.scenario = scenario
+        self._directory = directory
         self.hosts = (f"{scenario}-server", f"{scenario}-client")
         self._secrets = {"PRIVATE KEY-----", "gordon", _login("moby", "gordon")}
 
@@ -50,19 +50,9 @@ class Lab:
         """
         since = self.on(self.hosts[0], "date --utc +'%F %T UTC'")
         self._learn_secrets(variables)
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as given, self._no_secret_in_processes() as environment:
-            json.dump(variables, given)
-            given.flush()
-            command = ["ansible-playbook", "--inventory", str(INVENTORY), "--limit", self.scenario, "--diff", "-vvv"]
-            process = subprocess.run(
-                [*command, *options, f"--extra-vars=@{given.name}", f"stronghold.registry.{playbook}"],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=600,
-            )
-        output = process.stdout + process.stderr
+        with self._no_secret_in_processes() as environment:
+            process = self.start(*options, playbook=playbook, environment=environment, **variables)
+            output, _ = process.communicate(timeout=600)
         assert process.returncode == (2 if fails else 0), output[-4000:]
         self._learn_secrets(variables)
         assert self._secrets_in(output) == []
@@ -71,6 +61,23 @@ class Lab:
             if not fails:
                 assert self._secrets_in(self.on(host, "docker ps -aq | xargs -r docker inspect")) == [], host
         return Run(output, tuple(_changes(output)))
+
+    def start(
+        self, *options: str, playbook: str = "site", environment: dict[str, str] | None = None, **variables: Any
+    ) -> subprocess.Popen[str]:
+        """Begin a run of a playbook, in a session of its own. Variables may be secret, so they go by a file."""
+        given = self._directory / f"{uuid.uuid4()}.json"
+        given.write_text(json.dumps(variables))
+        command = ["ansible-playbook", "--inventory", str(INVENTORY), "--limit", self.scenario, "--diff", "-vvv"]
+        return subprocess.Popen(
+            [*command, *options, f"--extra-vars=@{given}", f"stronghold.registry.{playbook}"],
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def _learn_secrets(self, variables: dict[str, Any]) -> None:
         """Learn the secrets among the variables and those that the server has now; former ones are not forgotten."""
@@ -117,7 +124,7 @@ class Lab:
         thread = threading.Thread(target=look)
         thread.start()
         try:
-            yield {**os.environ, **dict([mark.split("=")])}
+            yield dict([mark.split("=")])
         finally:
             ended.set()
             thread.join()
@@ -204,5 +211,5 @@ def _read(path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Lab:
-    return Lab(os.environ["MOLECULE_SCENARIO_NAME"])
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(os.environ["MOLECULE_SCENARIO_NAME"], tmp_path_factory.mktemp("variables"))

@@ -131,7 +131,7 @@ keyUsage=critical,keyCertSign,cRLSign'
 
 def test_a_renewed_ca_is_one_that_clients_trust_already(lab: Lab, pull: Callable[[], str]) -> None:
     since, anchor = started(lab), anchors(lab)
-    renewed = {"registry_tls_ca_days": 5000, "registry_tls_ca_renew_before": 3700}
+    renewed: dict[str, Any] = {"registry_tls_ca_days": 5000, "registry_tls_ca_renew_before": 3700}
     lab.play("--limit", SERVER, **renewed)
     pull()
     assert started(lab) == since

@@ -28,7 +28,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
 DEFAULT_CONFIG = "/etc/docker/daemon.json"
 DEFAULT_SOCKET = "/var/run/docker.sock"
 
-_TIMEOUT = 5.0
+_TIMEOUT = 60.0
 """Seconds that an engine may take to answer on its socket."""
 
 _KEYS = {
@@ -268,12 +268,20 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def engine_info(socket_path: str) -> dict[str, Any] | None:
-    """What an engine answers to ``GET /info`` (Docker Engine API), or None where none answers."""
+    """What an engine answers to ``GET /info`` (Docker Engine API), or None where there is none.
+
+    :raises RegistryError: it listens, and does not answer.
+    """
     connection = _UnixConnection(socket_path)
     try:
         connection.request("GET", "/info")
         response = connection.getresponse()
         info = json.loads(response.read())
+    except socket.timeout as error:
+        raise RegistryError(
+            f"{socket_path}: the engine does not answer, it gave no word in {_TIMEOUT:.0f} seconds. See what holds it "
+            "up (systemctl status docker), have it restarted, then run this again."
+        ) from error
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import socketserver
 import threading
 from typing import TYPE_CHECKING
@@ -191,6 +192,16 @@ def test_an_engines_answer(tmp_path: Path, status: int, body: str, answer: objec
 
 def test_no_engine_answers_where_none_is(tmp_path: Path) -> None:
     assert docker_engine.engine_info(str(tmp_path / "docker.sock")) is None
+
+
+def test_an_engine_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_engine, "_TIMEOUT", 0.1)
+    path = str(tmp_path / "docker.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        with pytest.raises(RegistryError, match="the engine does not answer"):
+            docker_engine.engine_info(path)
 
 
 def test_dockerd_is_found(tmp_path: Path) -> None:
