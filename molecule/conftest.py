@@ -52,7 +52,7 @@ class Lab:
         self._learn_secrets(variables)
         with self._no_secret_in_processes() as environment:
             process = self.start(*options, playbook=playbook, environment=environment, **variables)
-            output, _ = process.communicate(timeout=600)
+            output = process.communicate(timeout=600)[0]
         assert process.returncode == (2 if fails else 0), output[-4000:]
         self._learn_secrets(variables)
         assert self._secrets_in(output) == []

@@ -68,7 +68,7 @@ def kill(lab: Lab, changes: int, **variables: Any) -> None:
         "KILL_AFTER": str(changes),
     }
     process = lab.start(environment=environment, **variables)
-    output, _ = process.communicate(timeout=600)
+    output = process.communicate(timeout=600)[0]
     assert process.returncode == -signal.SIGKILL, output[-4000:]
 
 
@@ -107,12 +107,13 @@ def test_a_run_that_changes_a_registry_is_killed_after_each_change(lab: Lab) -> 
 
 
 def test_two_runs_at_the_same_time(lab: Lab) -> None:
-    runs = [lab.start(registry_tls_names=[HOST, "both.lab"], registry_tls_days=100) for _ in range(2)]
+    both: dict[str, Any] = {"registry_tls_names": [HOST, "both.lab"], "registry_tls_days": 100}
+    runs = [lab.start(**both), lab.start(**both)]
     outputs = [run.communicate(timeout=600)[0] for run in runs]
     # One may find the container taken away under its hands, and says so.
     assert all(run.returncode in (0, 2) for run in runs), outputs
     assert all("Traceback" not in output for output in outputs), outputs
-    lab.play(registry_tls_names=[HOST, "both.lab"], registry_tls_days=100)
+    lab.play(**both)
     lab.play()
 
 
@@ -206,11 +207,7 @@ END
 
 def test_users_changed_by_hand_are_as_wanted_again(lab: Lab) -> None:
     since = started(lab)
-    eve = (
-        lab.on(CLIENT, "htpasswd -nbB eve of-eve")
-        if False
-        else "eve:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC"
-    )
+    eve = "eve:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC"
     lab.on(SERVER, f"echo '{eve}' >/srv/registry/auth/htpasswd")
     assert lab.play().changes == (f"{SERVER}: Let exactly these users in",)
     assert lab.on(SERVER, "cut -d: -f1 /srv/registry/auth/htpasswd") == "moby"
