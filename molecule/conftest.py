@@ -87,7 +87,7 @@ class Lab:
         keys += self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name '*.key' -exec cat {} +")
         self._secrets |= {_private_line(key) for key in _PRIVATE_KEY.findall(keys)}
         users = self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name htpasswd -exec cat {} +")
-        self._secrets |= {line.split(":")[1] for line in users.splitlines() if ":" in line}
+        self._secrets |= set(re.findall(r"\$2[abxy]\$\d\d\$\S{53}", users))
         configs = self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name 'config.yml*' -exec cat {} +")
         self._secrets |= set(re.findall(r"^ *secret: *(\S+)$", configs, re.MULTILINE))
 
