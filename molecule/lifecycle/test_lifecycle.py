@@ -140,6 +140,21 @@ def test_a_renewed_ca_is_one_that_clients_trust_already(lab: Lab, pull: Callable
     pull()
 
 
+def test_a_ca_is_not_rotated_while_a_client_is_out_of_reach(lab: Lab, pull: Callable[[], str], tmp_path: Path) -> None:
+    inventory = tmp_path / "ghost.ini"
+    inventory.write_text(
+        "[registry_clients]\n"
+        f"ghost ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=9 registry_endpoint_host={HOST}\n"
+    )
+    served = served_fingerprint(lab)
+    run = lab.start(f"--inventory={inventory}", "--limit=lifecycle,ghost", playbook="rotate_ca")
+    output = run.communicate(timeout=600)[0]
+    assert run.returncode != 0
+    assert "do not trust the next one yet: ghost." in output
+    assert served_fingerprint(lab) == served
+    pull()
+
+
 def test_a_ca_is_rotated_while_a_client_pulls(lab: Lab, pull: Callable[[], str]) -> None:
     anchor = anchors(lab)
     image = f"{REGISTRY}/team/kept:1"
