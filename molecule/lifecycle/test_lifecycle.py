@@ -161,6 +161,7 @@ def test_a_ca_is_rotated_while_a_client_pulls(lab: Lab, pull: Callable[[], str])
     lab.on(
         CLIENT,
         f"""
+        rm -f /root/pulls
         cat >/root/pulls.sh <<'END'
         while docker rmi {image}; do
           until docker pull {image} &>/root/pull; do echo $(cat /root/pull) >>/root/pulls; done
