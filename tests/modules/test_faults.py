@@ -44,9 +44,22 @@ def moby(password: str) -> list[dict[str, Any]]:
     return [{"name": "moby", "password": password, "cost": 4}]
 
 
+def self_signed(name: str) -> str:
+    """A certificate in PEM."""
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", os.devnull]
+    made = subprocess.run(["openssl", "req", "-x509", *curve, "-subj", f"/CN={name}"], capture_output=True, check=True)
+    return made.stdout.decode()
+
+
 PAIR = {"path": "DIRECTORY/made/a.crt", "privatekey_path": "DIRECTORY/made/a.key", "names": ["a.lab"], "owner": NOBODY}
 CONFIG = {"version": "0.1", "storage": {"filesystem": {"rootdirectory": "/data"}}, "http": {"addr": ":5000"}}
 WARNING = {**CONFIG, "log": {"level": "warn"}}
+TRUST = {
+    "registry": "registry.lab:5000",
+    "engines": ["docker"],
+    "docker_directory": "DIRECTORY/made",
+    "docker_socket": "DIRECTORY/no.sock",
+}
 CASES = [
     Case("certificate", PAIR, {**PAIR, "key_type": "rsa", "key_size": 2048}, ("a.crt", "a.key")),
     Case(
@@ -66,6 +79,12 @@ CASES = [
         {"path": "DIRECTORY/made/config.yml", "config": CONFIG, "major": 2, "owner": NOBODY},
         {"path": "DIRECTORY/made/config.yml", "config": WARNING, "major": 2, "owner": NOBODY},
         ("config.yml", "config.yml.bak"),
+    ),
+    Case(
+        "client_trust",
+        {**TRUST, "ca_certificate": self_signed("first")},
+        {**TRUST, "ca_certificate": self_signed("then")},
+        ("certs.d/registry.lab:5000/ca.crt",),
     ),
 ]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.module)
@@ -131,7 +150,7 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(
         run_module(case.module, **wanted)
         assert run_module(case.module, **wanted)["changed"] is False
         made = directory / "made"
-        assert set(os.listdir(made)) <= set(case.files)
+        assert {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()} <= set(case.files)
         assert os.listdir(directory) == ["made"]
         if "owner" in wanted:
             assert (made.stat().st_uid, (made / case.files[0]).stat().st_uid) == (int(NOBODY), int(NOBODY))
@@ -169,16 +188,20 @@ def small(tmp_path: Path, command: Any) -> Iterator[Path]:
     command("umount", directory)
 
 
+def files_in(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
 @cases
 def test_a_full_disk_leaves_the_old_file(run_module: RunModule, command: Any, small: Path, case: Case) -> None:
     run_module(case.module, **case.at(small, case.first))
     made = small / "made"
-    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    before = files_in(made)
     command("sh", "-c", f"! cat /dev/zero >{small}/filler")
     result = run_module(case.module, **case.at(small, case.then), fails=True)
     assert "No space left" in result["msg"]
     assert str(made) in result["msg"]
-    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+    assert files_in(made) == before
     (small / "filler").unlink()
     assert run_module(case.module, **case.at(small, case.then))["changed"] is True
     assert run_module(case.module, **case.at(small, case.then))["changed"] is False
