@@ -178,15 +178,20 @@ _OBJECTS = frozenset(
 
 @dataclass(frozen=True)
 class Request:
-    """What shall become of a daemon.json."""
+    """What shall become of a daemon.json: what it has to hold, and what it must not."""
 
     path: str
-    config: Object = field(repr=False)
-    absent: bool = False
+    config: Object = field(repr=False, default_factory=dict)
+    unwanted: Object = field(repr=False, default_factory=dict)
     replace_lists: bool = False
     attributes: Attributes = field(default_factory=Attributes)
     backup: bool = True
     dockerd: str | None = None
+
+    @property
+    def mentioned(self) -> Object:
+        """The keys that it speaks of."""
+        return {**self.unwanted, **self.config}
 
 
 @dataclass(frozen=True)
@@ -462,18 +467,13 @@ def plan(request: Request, engine: Engine) -> Plan:
 
     :raises RegistryError: wrong configuration, a file that cannot be parsed, or a conflict with a flag.
     """
-    config = request.config
-    if not request.absent:
-        check_config(config)
-        check_conflicts(config, engine)
+    check_config(request.config)
+    check_conflicts(request.config, engine)
     before = parse(read_text(request.path), request.path)
-    placeholders: list[str] = []
-    if request.absent:
-        after = removed(before or {}, config, replace_lists=request.replace_lists)
-        placeholders = _lingering_keys(before or {}, after, config, engine)
-        after = _with_placeholders(before or {}, after, placeholders)
-    else:
-        after = merged(before or {}, config, replace_lists=request.replace_lists)
+    after = removed(before or {}, request.unwanted, replace_lists=request.replace_lists)
+    after = merged(after, request.config, replace_lists=request.replace_lists)
+    placeholders = _lingering_keys(before or {}, after, request.unwanted, engine)
+    after = _with_placeholders(before or {}, after, placeholders)
     reasons = explain(before or {}, after)
     gone = not after and (before is None or bool(reasons))
     return Plan(
@@ -483,7 +483,7 @@ def plan(request: Request, engine: Engine) -> Plan:
         reasons=tuple(reasons),
         attribute_reasons=() if gone else tuple(explain_attributes(request.path, request.attributes)),
         placeholders=tuple(placeholders),
-        needs=engine_needs(before or {}, after, config, engine),
+        needs=engine_needs(before or {}, after, request.mentioned, engine),
     )
 
 
@@ -511,7 +511,8 @@ def _with_placeholders(before: Object, after: Object, keys: Sequence[str]) -> Ob
     neutral = {key: NEUTRAL[key] for key in keys}
     # In the place that the key had, so that nothing else moves.
     kept = {key: neutral[key] if key in neutral else after[key] for key in before if key in after or key in neutral}
-    return {**kept, **neutral}
+    new = {key: value for key, value in after.items() if key not in kept}
+    return {**kept, **new, **neutral}
 
 
 def _lingers(key: str, value: object, info: Object) -> bool:
@@ -625,7 +626,9 @@ def diff(made: Plan) -> dict[str, str]:
     """The keys that the request speaks of, as they were and as they will be."""
     sides = {"before": made.before, "after": made.after}
     shown = {
-        side: "" if content is None else render(masked_object(selected(content, made.request.config))).decode("utf-8")
+        side: ""
+        if content is None
+        else render(masked_object(selected(content, made.request.mentioned))).decode("utf-8")
         for side, content in sides.items()
     }
     return {"before_header": made.request.path, "after_header": made.request.path, **shown}
@@ -636,10 +639,11 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
     :raises RegistryError: wrong parameters, a file that cannot be parsed, or content that dockerd refuses.
     """
+    absent = params["state"] == "absent"
     request = Request(
         path=params["path"],
-        config=params["config"],
-        absent=params["state"] == "absent",
+        config={} if absent else params["config"],
+        unwanted=params["config"] if absent else {},
         replace_lists=params["lists"] == "replace",
         attributes=attributes_from(params),
         backup=params["backup"],
@@ -659,7 +663,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {
         "changed": made.changed,
         "reasons": made.all_reasons,
-        "config": masked_object(selected(made.after or {}, request.config)),
+        "config": masked_object(selected(made.after or {}, request.mentioned)),
         "keys": sorted(made.after or {}),
         "backup_file": backup,
         "dockerd": dockerd,

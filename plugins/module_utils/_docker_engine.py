@@ -24,6 +24,7 @@ from typing import Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
+from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
 
 DEFAULT_CONFIG = "/etc/docker/daemon.json"
 DEFAULT_SOCKET = "/var/run/docker.sock"
@@ -69,8 +70,6 @@ _UNIT_DIRECTORIES = (
 )
 """In systemd's order of precedence (systemd.unit(5))."""
 
-_PROGRAM_DIRECTORIES = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin")
-
 
 @dataclass(frozen=True)
 class Flag:
@@ -107,6 +106,25 @@ def observe(config_path: str, socket_path: str) -> Engine:
         flags=(*configured, *(running or ())),
         info=None if running is None else engine_info(socket_path),
     )
+
+
+def observe_rootless(uid: int, socket_path: str) -> tuple[int | None, Engine]:
+    """A user's engine, which runs in namespaces of its own and answers on *socket_path*, and its process."""
+    for directory in glob.glob("/proc/[0-9]*"):
+        number = int(os.path.basename(directory))
+        try:
+            arguments = _arguments(directory)
+            owner = os.stat(directory).st_uid
+        except OSError:
+            continue
+        if owner == uid and arguments and os.path.basename(arguments[0]) == "dockerd":
+            flags = parse_flags(arguments[1:], f"the running dockerd (process {number})")
+            return number, Engine(running=True, flags=flags, info=engine_info(socket_path))
+    return None, Engine()
+
+
+def _arguments(directory: str) -> list[str]:
+    return _read_bytes(f"{directory}/cmdline").decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
 def parse_flags(arguments: Sequence[str], where: str) -> tuple[Flag, ...]:
@@ -149,7 +167,7 @@ def running_flags(config_path: str) -> tuple[Flag, ...] | None:
     """
     for directory in glob.glob("/proc/[0-9]*"):
         try:
-            arguments = _read_bytes(f"{directory}/cmdline").decode("utf-8", "surrogateescape").split("\0")[:-1]
+            arguments = _arguments(directory)
             if not arguments or os.path.basename(arguments[0]) != "dockerd":
                 continue
             if os.readlink(f"{directory}/ns/mnt") != os.readlink("/proc/self/ns/mnt"):
@@ -298,9 +316,7 @@ def find_dockerd(given: str | None = None, root: str = "") -> str | None:
         if not os.access(given, os.X_OK):
             raise RegistryError(f"dockerd: {given} is no program on this host; give its path or leave this out.")
         return given
-    directories = [*os.environ.get("PATH", "").split(os.pathsep), *_PROGRAM_DIRECTORIES]
-    paths = (f"{root}{directory}/dockerd" for directory in directories if directory.startswith("/"))
-    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
+    return find_program("dockerd", root)
 
 
 def validate(dockerd: str, content: bytes, path: str) -> None:
@@ -344,6 +360,11 @@ def why_unsupported(root: str = "") -> str | None:
         return (
             "Docker is installed as a snap, whose daemon.json is in /var/snap/docker/current/config and "
             "which this collection does not manage. Install docker.io or docker-ce in its place"
+        )
+    if os.path.isdir(f"{root}/opt/docker-desktop"):
+        return (
+            "Docker Desktop runs its engine in a virtual machine, whose settings are in its own window and which "
+            "this collection does not manage. Install docker.io or docker-ce in its place"
         )
     return None
 

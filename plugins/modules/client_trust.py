@@ -13,9 +13,10 @@ author:
   - the stronghold.registry authors (@stronghold)
 description:
   - Puts the trust anchor of a registry where the engines look for it, or names the registry as insecure, or
-    undoes both.
-  - Docker reads C(certs.d) at each request, so a trust anchor needs neither a reload nor a restart. An
-    insecure registry stands in C(daemon.json) and needs a reload, which the module asks for and does not do.
+    undoes both. Has the engines ask the registry first for images of others that it mirrors.
+  - Docker and Podman read C(certs.d), and containerd reads C(hosts.toml), at each request, so a trust anchor
+    needs neither a reload nor a restart. What stands in Docker's C(daemon.json), an insecure registry or a
+    mirror, needs a reload, which the module asks for and does not do.
   - Moving from one kind of trust to the other leaves nothing of the former.
 options:
   registry:
@@ -27,40 +28,86 @@ options:
   state:
     description:
       - Whether the registry shall be trusted.
-      - With V(absent) files that others put into the registry's directory are kept, and told in RV(foreign).
+      - With V(absent) exactly what this module put there is taken away. Files that others put into the
+        registry's directory are kept, and told in RV(foreign).
     type: str
     choices: [present, absent]
     default: present
   security:
     description:
       - V(tls) verifies the registry's certificate. V(insecure) does not, and speaks HTTP where the registry
-        does.
+        does; containerd then speaks HTTP only.
       - Docker never verifies addresses in 127.0.0.0/8 and ::1, whatever is set here.
     type: str
     choices: [tls, insecure]
     default: tls
   ca_certificate:
     description:
-      - The certificate, or several, of the authority that signed the registry's, as text in PEM.
+      - The certificate, or several, of the authority that signed the registry's, as text in PEM. Or the
+        registry's own, where it signed itself.
       - Leave it empty where that authority is one which the host trusts anyway. No C(ca.crt) is kept then.
       - It is public, but masked in the module's output, so that a private key that is passed by mistake is
         not shown.
     type: str
     default: ""
+  client_certificate:
+    description:
+      - The certificate, with its chain, by which this host proves itself to a registry that asks for one, as
+        text in PEM.
+    type: str
+    default: ""
+  client_key:
+    description:
+      - The private key of O(client_certificate), unencrypted, as text in PEM. Its file is open to root only, so
+        engines of other users can't use it.
+    type: str
+    default: ""
+  mirrored:
+    description:
+      - Registries whose images are asked of this one first, such as V(docker.io) or V(quay.io). They are asked
+        themselves where it has not got them.
+      - Docker does so for V(docker.io) only, and without a login. What an engine cannot do is told in
+        RV(unsupported).
+    type: list
+    elements: str
+    default: []
+  username:
+    description:
+      - Who logs in. For containerd only, whose sole place for a login is the file with the trust.
+      - Everything that containerd runs on this host may then pull. See M(stronghold.registry.registry_login)
+        for the other engines.
+    type: str
+    default: ""
+  password:
+    description:
+      - The password of O(username).
+    type: str
+    default: ""
   force:
     description:
-      - Replace a C(ca.crt) that is no certificate. By default the module fails, since somebody may want to
-        look at it first.
+      - Replace files that others made, or that are no certificates, where ours belong. By default the module
+        fails, since somebody may want to look at them first.
     type: bool
     default: false
   engines:
     description:
-      - The engines to set up. V(auto) is all that are on this host, and fails where there is none. An engine
-        that is named is set up even before it is installed.
+      - The engines to set up. One that is named and not on this host is an error.
+      - V(auto) is all engines that are on this host and in use, and fails where there is none. containerd that
+        is there for Docker alone is not meant, nor is V(system).
+      - V(podman) stands for Podman, Buildah, Skopeo and CRI-O, which read the same files.
+      - V(rootless_docker) stands for the engines of O(users), and with V(auto) of all users whose engine runs.
+      - V(system) is the trust store of the host itself, for other programs. It takes trust anchors only.
     type: list
     elements: str
-    choices: [auto, docker]
+    choices: [auto, docker, rootless_docker, containerd, podman, system]
     default: [auto]
+  users:
+    description:
+      - Users of this host that may have an engine of their own (rootless Docker). Their files are read and
+        written with their rights.
+    type: list
+    elements: str
+    default: []
   docker_directory:
     description:
       - The directory with Docker's C(daemon.json) and C(certs.d).
@@ -71,12 +118,22 @@ options:
       - Where the running Docker engine answers.
     type: path
     default: /var/run/docker.sock
+  containerd_directory:
+    description:
+      - The directory with containerd's C(config.toml), and with C(certs.d) where that file names no other.
+    type: path
+    default: /etc/containerd
+  containers_directory:
+    description:
+      - The directory with C(certs.d) and C(registries.conf.d) of Podman and its relatives.
+    type: path
+    default: /etc/containers
 attributes:
   check_mode:
     description: Predicts exactly what a run would do, and changes nothing.
     support: full
   diff_mode:
-    description: Shows trust anchors as fingerprints, and of C(daemon.json) the list of insecure registries
+    description: Shows certificates as fingerprints, no private key and no login, and of C(daemon.json) our lists
       only.
     support: full
   platform:
@@ -86,8 +143,11 @@ attributes:
 notes:
   - A reload of Docker keeps an insecure registry whose key is gone from C(daemon.json). See the notes of
     M(stronghold.registry.daemon_config) on what RV(placeholders) tells.
+  - CRI-O reads C(registries.conf.d) when it starts or is reloaded.
+  - Docker as a snap, Docker Desktop and C(podman-docker) are recognised, and told to be unsupported.
 seealso:
   - module: stronghold.registry.daemon_config
+  - module: stronghold.registry.registry_login
 """
 
 EXAMPLES = r"""
@@ -95,6 +155,13 @@ EXAMPLES = r"""
   stronghold.registry.client_trust:
     registry: registry.lab:5000
     ca_certificate: "{{ lookup('ansible.builtin.file', 'registry-ca.crt') }}"
+
+- name: Have Podman and containerd ask it first for images of two public registries
+  stronghold.registry.client_trust:
+    registry: registry.lab:5000
+    ca_certificate: "{{ lookup('ansible.builtin.file', 'registry-ca.crt') }}"
+    mirrored: [docker.io, quay.io]
+    engines: [podman, containerd]
 
 - name: Use a registry without TLS
   stronghold.registry.client_trust:
@@ -141,6 +208,12 @@ foreign:
   elements: str
   returned: always
   sample: [/etc/docker/certs.d/registry.lab:5000/client.cert]
+unsupported:
+  description: What was asked for, and an engine of this host cannot do, a sentence each.
+  type: list
+  elements: str
+  returned: always
+  sample: ["Docker asks mirrors for images of docker.io only, not for those of quay.io."]
 placeholders:
   description: Keys of C(daemon.json) that stay empty until the engine is reloaded. Run once more after the
     reload.
@@ -149,8 +222,13 @@ placeholders:
   returned: always
   sample: [insecure-registries]
 reload_required:
-  description: Whether a running engine has to be reloaded (SIGHUP) to do as the files say.
+  description: Whether the host's running Docker engine has to be reloaded (SIGHUP) to do as the files say.
   type: bool
+  returned: always
+reload_processes:
+  description: The processes of users' engines that have to be sent SIGHUP to do as the files say.
+  type: list
+  elements: int
   returned: always
 """
 
@@ -164,10 +242,18 @@ ARGUMENT_SPEC = {
     "security": {"type": "str", "choices": ["tls", "insecure"], "default": "tls"},
     # Masked for a private key that is passed by mistake: parameters are echoed when the module fails.
     "ca_certificate": {"type": "str", "default": "", "no_log": True},
+    "client_certificate": {"type": "str", "default": "", "no_log": True},
+    "client_key": {"type": "str", "default": "", "no_log": True},
+    "mirrored": {"type": "list", "elements": "str", "default": []},
+    "username": {"type": "str", "default": ""},
+    "password": {"type": "str", "default": "", "no_log": True},
     "force": {"type": "bool", "default": False},
-    "engines": {"type": "list", "elements": "str", "choices": ["auto", "docker"], "default": ["auto"]},
+    "engines": {"type": "list", "elements": "str", "choices": ["auto", *_trust.ENGINES], "default": ["auto"]},
+    "users": {"type": "list", "elements": "str", "default": []},
     "docker_directory": {"type": "path", "default": "/etc/docker"},
     "docker_socket": {"type": "path", "default": _docker_engine.DEFAULT_SOCKET},
+    "containerd_directory": {"type": "path", "default": "/etc/containerd"},
+    "containers_directory": {"type": "path", "default": "/etc/containers"},
 }
 
 
@@ -178,6 +264,8 @@ def main() -> None:
             result = _trust.run(module.params, module.check_mode)
     except RegistryError as error:
         module.fail_json(msg=str(error))
+    for warning in result.pop("warnings"):
+        module.warn(warning)
     module.exit_json(**result)
 
 

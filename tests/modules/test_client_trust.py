@@ -34,7 +34,7 @@ def trust(run_module: Run, dockerd: Dockerd) -> Run:
 
     def run(**params: Any) -> dict[str, Any]:
         places = {"docker_directory": str(dockerd.config.parent), "docker_socket": str(dockerd.socket)}
-        return run_module("client_trust", **{"registry": REGISTRY, **places, **params})
+        return run_module("client_trust", **{"registry": REGISTRY, "engines": ["docker"], **places, **params})
 
     return run
 

@@ -294,7 +294,7 @@ def planned(tmp_path: Path, content: object, engine: Engine, config: dict[str, A
     path = tmp_path / "daemon.json"
     if content is not None:
         path.write_text(json.dumps(content))
-    return daemon_json.plan(daemon_json.Request(path=str(path), config=config, absent=True), engine)
+    return daemon_json.plan(daemon_json.Request(path=str(path), unwanted=config), engine)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host's own trust store, for programs that are no container engines.
+
+update-ca-certificates(8) of Debian, update-ca-trust(8) of the Red Hat family.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
+from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
+from ansible_collections.stronghold.registry.plugins.module_utils._trust_anchor import read_anchor, render_anchor
+from ansible_collections.stronghold.registry.plugins.module_utils._trust_desired import ABSENT, TLS, Desired
+from ansible_collections.stronghold.registry.plugins.module_utils._trust_engine import EnginePlan
+from ansible_collections.stronghold.registry.plugins.module_utils._trust_files import (
+    CERTIFICATES,
+    File,
+    Step,
+    plan_files,
+)
+
+_TIMEOUT = 120
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where a family of distributions has its own anchors, what renews the store, and the file that programs read."""
+
+    program: str
+    anchors: str
+    bundle: str
+
+
+FAMILIES = (
+    Family("update-ca-certificates", "/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
+    Family("update-ca-trust", "/etc/pki/ca-trust/source/anchors", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+)
+
+
+@dataclass(frozen=True)
+class SystemStore:
+    """A file for each certificate, since update-ca-certificates takes one of several for broken."""
+
+    name: str = "system"
+    root: str = ""
+
+    def is_here(self) -> bool:
+        return self._family() is not None
+
+    def is_found(self, desired: Desired) -> bool:
+        """Never without being named, but for what is to be removed."""
+        return desired.trust == ABSENT and self.is_here() and bool(self._present(desired))
+
+    def why_missing(self) -> str:
+        return "Neither update-ca-certificates nor update-ca-trust is on this host. Install ca-certificates"
+
+    def plan(self, desired: Desired) -> EnginePlan:
+        family = self._family()
+        if family is None:
+            return EnginePlan()
+        anchor = desired.anchor if desired.trust == TLS else ()
+        wanted = [
+            File(self._path(family, desired, number), CERTIFICATES, render_anchor([der]))
+            for number, der in enumerate(anchor, start=1)
+        ]
+        kept = {file.path for file in wanted}
+        gone = [File(path, CERTIFICATES) for path in self._present(desired) if path not in kept]
+        steps = plan_files([*wanted, *gone], force=desired.force)
+        bundle = f"{self.root}{family.bundle}"
+        missing = set(anchor) - set(read_anchor(read_file(bundle) or b""))
+        if steps or missing:
+            reason = f"{bundle}: {'lacks the certificate' if missing else 'has to follow'}"
+            steps.append(Step(reason, lambda: renew(family.program)))
+        return EnginePlan(steps=tuple(steps), trust_files=tuple(file.path for file in wanted))
+
+    def _family(self) -> Family | None:
+        return next((family for family in FAMILIES if find_program(family.program, self.root)), None)
+
+    def _path(self, family: Family, desired: Desired, number: int) -> str:
+        return f"{self.root}{family.anchors}/stronghold-{desired.file_name}-{number}.crt"
+
+    def _present(self, desired: Desired) -> list[str]:
+        family = self._family()
+        if family is None:
+            return []
+        prefix = os.path.basename(self._path(family, desired, 0)).removesuffix("0.crt")
+        directory = f"{self.root}{family.anchors}"
+        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        return [
+            os.path.join(directory, name)
+            for name in names
+            if name.startswith(prefix) and name.removeprefix(prefix).removesuffix(".crt").isdigit()
+        ]
+
+
+def renew(program: str) -> None:
+    """Have the store follow its files.
+
+    :raises RegistryError: the program fails.
+    """
+    try:
+        done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RegistryError(f"engines: {program} cannot be run ({error}).") from error
+    if done.returncode != 0:
+        raise RegistryError(f"engines: {program} failed: {done.stderr.strip() or done.stdout.strip()}")
