@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Optional
 
+from ansible_collections.stronghold.registry.plugins.module_utils._client_certificate import check_client_pair
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_client import (
     Client,
@@ -135,12 +136,16 @@ def _parse_endpoint(params: Mapping[str, Any]) -> Endpoint:
             )
     if params["port"] not in _PORTS:
         raise RegistryError(f"port: is {params['port']}, wanted {_PORTS[0]} to {_PORTS[-1]}.")
+    if params["client_certificate"] or params["client_key"]:
+        check_client_pair(params["client_certificate"], params["client_key"])
     return Endpoint(
         host=hosts["host"],
         port=params["port"],
         tls=params["security"] == "tls",
         ca_certificate=params["ca_certificate"] or "",
         address=hosts["address"],
+        client_certificate=params["client_certificate"],
+        client_key=params["client_key"],
     )
 
 

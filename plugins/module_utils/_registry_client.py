@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 from urllib.parse import quote, urljoin, urlsplit
 
+from ansible_collections.stronghold.registry.plugins.module_utils._client_certificate import load_client_pair
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 
 PATIENCE = 30.0
@@ -36,6 +37,7 @@ _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
 _CERTIFICATE_EXPIRED, _CERTIFICATE_NOT_YET_VALID = 10, 9
 _WITHOUT_ISSUER = frozenset({18, 19, 20, 21})
 _MISMATCHES = frozenset({62, 64})
+_REFUSED_CLIENT = re.compile(r"ALERT_(BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_\w+)")
 
 
 class UnavailableError(RegistryError):
@@ -44,13 +46,18 @@ class UnavailableError(RegistryError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a registry is: the name that its certificate bears, perhaps with another address."""
+    """Where a registry is: the name that its certificate bears, perhaps with another address.
+
+    Where it asks its clients for a certificate, the PEM texts of one with its chain and of its key.
+    """
 
     host: str
     port: int = 5000
     tls: bool = True
     ca_certificate: str = field(default="", repr=False)
     address: str = ""
+    client_certificate: str = field(default="", repr=False)
+    client_key: str = field(default="", repr=False)
 
     @property
     def authority(self) -> str:
@@ -206,6 +213,8 @@ class Client:
         self.timeout = timeout
         self.served: Optional[Served] = None
         self._context = trust(endpoint.ca_certificate) if endpoint.tls else None
+        if self._context is not None and endpoint.client_certificate:
+            load_client_pair(self._context, endpoint.client_certificate, endpoint.client_key)
 
     def reach(self, path: str) -> Reply:
         """The first answer of a service that may only be starting: refused, reset and 503 are tried again.
@@ -364,6 +373,9 @@ class Client:
             return (
                 f"{self.endpoint} speaks HTTP, not HTTPS: give the registry a certificate, or set security to insecure."
             )
+        if _REFUSED_CLIENT.search(error.reason or ""):
+            given = "does not accept client_certificate" if self.endpoint.client_certificate else "got none"
+            return f"{self.endpoint} asks its clients for a certificate and {given} ({error.reason})."
         return f"{self.endpoint} fails in the TLS handshake ({error.reason}); it takes TLS 1.2 or newer."
 
     def _untrusted(self, error: ssl.SSLCertVerificationError) -> str:

@@ -55,6 +55,19 @@ options:
     description:
       - The CA certificate to trust, as PEM text, or several. When empty, the CAs of the system are trusted.
     type: str
+  client_certificate:
+    description:
+      - The certificate, with its chain, by which this host proves itself to a registry that asks for one, as
+        text in PEM. Give O(client_key) too.
+      - It is public, but masked in the module's output, so that a private key that is passed by mistake is
+        not shown.
+    type: str
+    default: ""
+  client_key:
+    description:
+      - The private key of O(client_certificate), unencrypted, as text in PEM. It is written nowhere.
+    type: str
+    default: ""
   fingerprint:
     description:
       - SHA-256 of the certificate that has to be served, in hexadecimal digits, with or without colons.
@@ -178,6 +191,8 @@ ARGUMENT_SPEC = {
     "address": {"type": "str"},
     "security": {"type": "str", "choices": ["tls", "insecure"], "default": "tls"},
     "ca_certificate": {"type": "str"},
+    "client_certificate": {"type": "str", "default": "", "no_log": True},
+    "client_key": {"type": "str", "default": "", "no_log": True},
     "fingerprint": {"type": "str"},
     "username": {"type": "str"},
     "password": {"type": "str", "no_log": True},

@@ -6,7 +6,7 @@
 # Debian packages that the tests need on this machine: the lab's makers and the independent judges.
 set -eu
 
-wanted=(apache2-utils iptables mmdebstrap openssl skopeo zstd)
+wanted=(apache2-utils buildah golang-docker-credential-helpers iptables kubernetes-client mmdebstrap openssl pass podman skopeo zstd)
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query --show --showformat '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
