@@ -6,6 +6,7 @@
 # The lab's images, made from Debian's packages and kept in build/lab:
 #   stronghold-lab/debian12:base    systemd, python3, git and make
 #   stronghold-lab/debian12:engine  the same with a Docker engine
+#   stronghold-lab/debian12:clients the same with Podman, Buildah, Skopeo, and what Docker needs to run rootless
 # and debian13 likewise. They trust the certificate authorities, and use the pip.conf, of the machine that makes them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,12 +29,12 @@ make_base() { # suite, image
     "$1" - | docker import --change "LABEL recipe=$recipe" --change 'CMD ["/lib/systemd/systemd"]' - "$2" >/dev/null
 }
 
-make_engine() { # image, tag
+add_packages() { # image, from tag, to tag, packages
   local output
-  output=$(DOCKER_BUILDKIT=0 docker build --quiet --tag "$1:engine" - 2>&1 <<RECIPE
-FROM $1:base
+  output=$(DOCKER_BUILDKIT=0 docker build --quiet --tag "$1:$3" - 2>&1 <<RECIPE
+FROM $1:$2
 RUN printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d \
- && apt-get -qq update && apt-get -qq install -y --no-install-recommends $2 >/dev/null \
+ && apt-get -qq update && apt-get -qq install -y --no-install-recommends $4 >/dev/null \
  && rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/*.bin
 RECIPE
   ) || { echo "$output" >&2; return 1; }
@@ -41,16 +42,17 @@ RECIPE
 
 provide() { # suite, name, packages of the engine
   local image=stronghold-lab/$2 archive=build/lab/$2-$recipe.tar.zst
-  [ "$(docker image inspect --format '{{.Config.Labels.recipe}}' "$image:engine" 2>/dev/null)" != "$recipe" ] || return 0
+  [ "$(docker image inspect --format '{{.Config.Labels.recipe}}' "$image:clients" 2>/dev/null)" != "$recipe" ] || return 0
   if [ -e "$archive" ]; then
     zstd --quiet --decompress --stdout "$archive" | docker load --quiet >/dev/null
     return
   fi
   echo "Making the images of $image ..."
   make_base "$1" "$image:base"
-  make_engine "$image" "$3"
+  add_packages "$image" base engine "$3"
+  add_packages "$image" engine clients 'podman buildah skopeo rootlesskit uidmap'
   rm -f "build/lab/$2"-*.tar.zst
-  docker save "$image:base" "$image:engine" | zstd --quiet -T0 -o "$archive.part"
+  docker save "$image:base" "$image:engine" "$image:clients" | zstd --quiet -T0 -o "$archive.part"
   mv "$archive.part" "$archive"
 }
 
