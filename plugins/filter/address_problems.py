@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ansible_collections.stronghold.registry.plugins.module_utils._address import address_problems
-
 DOCUMENTATION = r"""
 name: address_problems
 short_description: What is wrong with the address of a registry
@@ -49,6 +47,13 @@ _value:
   type: list
   elements: str
 """
+
+
+# Ansible loads all filters of a collection in every process that uses one, so each imports its part when it is used.
+def address_problems(host: object, port: object) -> list[str]:
+    from ansible_collections.stronghold.registry.plugins.module_utils._address import address_problems as problems
+
+    return problems(host, port)
 
 
 class FilterModule:

@@ -38,14 +38,14 @@ _value:
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.stronghold.registry.plugins.module_utils._certificate_request import parse_request
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 def certificate_parameter_problems(params: object) -> list[str]:
+    from ansible_collections.stronghold.registry.plugins.module_utils._certificate_request import parse_request
+    from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+
     if not isinstance(params, dict):
         return ["The parameters of a certificate must be a mapping, such as {names: [registry.lab]}."]
     if params.get("state") == "absent":

@@ -66,12 +66,6 @@ _value:
 from typing import TYPE_CHECKING
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.stronghold.registry.plugins.module_utils._certificate_problems import (
-    Expectations,
-    text_problems,
-)
-from ansible_collections.stronghold.registry.plugins.module_utils._dependencies import require
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +78,13 @@ def certificate_problems(
     ca: str | None = None,
     names: Sequence[str] = (),
 ) -> list[str]:
+    from ansible_collections.stronghold.registry.plugins.module_utils._certificate_problems import (
+        Expectations,
+        text_problems,
+    )
+    from ansible_collections.stronghold.registry.plugins.module_utils._dependencies import require
+    from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+
     try:
         require("cryptography.x509")
     except RegistryError as error:

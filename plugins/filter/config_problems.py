@@ -45,10 +45,11 @@ _value:
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.stronghold.registry.plugins.module_utils._registry_schema import MAJORS, problems
 
 
-def config_problems(config: object, major: int = MAJORS[-1]) -> list[str]:
+def config_problems(config: object, major: int = 3) -> list[str]:
+    from ansible_collections.stronghold.registry.plugins.module_utils._registry_schema import MAJORS, problems
+
     if major not in MAJORS:
         raise AnsibleFilterError(f"config_problems: major is {major}, wanted one of {', '.join(map(str, MAJORS))}.")
     return problems(config, major)

@@ -42,10 +42,10 @@ _value:
 
 from collections.abc import Callable
 
-from ansible_collections.stronghold.registry.plugins.module_utils._image_archive import problem
-
 
 def image_archive_problems(path: str, image: str) -> list[str]:
+    from ansible_collections.stronghold.registry.plugins.module_utils._image_archive import problem
+
     found = problem(path, image)
     return [found] if found else []
 

@@ -64,8 +64,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.stronghold.registry.plugins.module_utils._address import registry_problems
-from ansible_collections.stronghold.registry.plugins.module_utils._registry_client import Credentials
 
 # RFC 1123 as Kubernetes has it for names of objects; a namespace is one label.
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -75,6 +73,9 @@ _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 def kubernetes_pull_secret(
     registry: str, username: str, password: str, name: str, namespace: str = ""
 ) -> dict[str, Any]:
+    from ansible_collections.stronghold.registry.plugins.module_utils._address import registry_problems
+    from ansible_collections.stronghold.registry.plugins.module_utils._registry_client import Credentials
+
     problems = registry_problems(registry)
     if problems:
         raise AnsibleFilterError(f"registry: {' '.join(problems)}")

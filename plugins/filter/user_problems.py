@@ -43,11 +43,11 @@ _value:
 
 from collections.abc import Callable
 
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd import parse_users
-
 
 def user_problems(users: object, cost: int = 10) -> list[str]:
+    from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+    from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd import parse_users
+
     try:
         parse_users(users, int(cost))
     except RegistryError as error:
