@@ -14,7 +14,7 @@ author:
 description:
   - Behaves as a client of the registry would, from the host that it runs on. It needs no container engine.
   - Connects, verifies the certificate, asks without credentials, with a wrong password and with the right one.
-    Pushes an image of two kilobytes, pulls it by digest, compares, and deletes it where that is allowed.
+    Pushes the smallest artifact of OCI, pulls it by digest, compares, and deletes it where that is allowed.
   - Returns what it saw. Anything but what is expected fails, with one sentence on what is wrong.
   - A registry that refuses connections, hangs up or answers 503 is asked again until O(timeout) is over.
     Wrong answers are final.
@@ -89,12 +89,19 @@ options:
     choices: [refused, allowed, any]
   push:
     description:
-      - Push, pull and delete an image. Needs credentials, or a registry that is open to all.
+      - Push and pull an artifact of two bytes, and delete it. Needs credentials, or a registry that is open to all.
+      - The push proves the password, which is then not asked for apart.
+    type: bool
+    default: true
+  delete:
+    description:
+      - Ask for the deletion of the artifact. Where the registry's deletion is known to be off, V(false) spares
+        a request.
     type: bool
     default: true
   repository:
     description:
-      - Where the image is pushed to. It bears no tag.
+      - Where the artifact is pushed to. It bears no tag.
       - Its bytes are always the same, so where deletion is off any number of probes leaves one manifest.
     type: str
     default: stronghold/probe
@@ -171,7 +178,9 @@ deleted:
   returned: success
   sample: true
 steps:
-  description: What was done, in order, with what was seen and how long it took.
+  description:
+    - What was done, in the order in which it ended, with what was seen and how long it took.
+    - The wrong password is tried while the rest goes on.
   type: list
   elements: dict
   returned: success
@@ -198,6 +207,7 @@ ARGUMENT_SPEC = {
     "password": {"type": "str", "no_log": True},
     "anonymous": {"type": "str", "choices": ["refused", "allowed", "any"]},
     "push": {"type": "bool", "default": True},
+    "delete": {"type": "bool", "default": True},
     "repository": {"type": "str", "default": "stronghold/probe"},
     "timeout": {"type": "int", "default": 30},
 }
