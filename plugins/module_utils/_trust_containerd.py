@@ -169,7 +169,9 @@ def read_cri(config_path: str) -> CriRegistry:
 
     :raises RegistryError: it cannot read it.
     """
-    command = [find_program("containerd") or "containerd", "--config", config_path, "config", "dump"]
+    # Without a file containerd starts with its defaults, but refuses to dump one that is named and not there.
+    arguments = ["--config", config_path, "config", "dump"] if os.path.exists(config_path) else ["config", "default"]
+    command = [find_program("containerd") or "containerd", *arguments]
     try:
         dumped = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:

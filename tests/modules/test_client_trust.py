@@ -246,3 +246,126 @@ def test_a_daemon_json_that_is_broken_stops_everything(trust: Run, dockerd: Dock
     for params in ({"security": "insecure"}, {"ca_certificate": anchor}, {"state": "absent"}):
         assert "is not JSON" in trust(**params, fails=True)["msg"]
     assert files_below(dockerd.config.parent) == ["daemon.json"]
+
+
+@pytest.fixture
+def elsewhere(run_module: Run, tmp_path: Path) -> Run:
+    """Run the module for other engines than Docker, with their files in a directory of the test's."""
+
+    def run(**params: Any) -> dict[str, Any]:
+        places = {
+            "containerd_directory": str(tmp_path / "containerd"),
+            "containers_directory": str(tmp_path / "containers"),
+        }
+        return run_module(
+            "client_trust", **{"registry": REGISTRY, "engines": ["containerd", "podman"], **places, **params}
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("config", "directory", "warned"),
+    [
+        ("", "containerd/certs.d", True),
+        ('version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "DIR/hosts"\n', "hosts", False),
+        (
+            'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n'
+            'config_path = "DIR/hosts:DIR/containerd/certs.d"\n',
+            "containerd/certs.d",
+            False,
+        ),
+        ('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n', "containerd/certs.d", False),
+    ],
+)
+def test_containerd_itself_says_where_it_reads(
+    elsewhere: Run, tmp_path: Path, anchor: str, config: str, directory: str, warned: bool
+) -> None:
+    (tmp_path / "containerd").mkdir()
+    (tmp_path / "containerd/config.toml").write_text(config.replace("DIR", str(tmp_path)))
+    predicted = elsewhere(ca_certificate=anchor, engines=["containerd"], check=True)
+    assert not (tmp_path / directory).exists()
+    result = elsewhere(ca_certificate=anchor, engines=["containerd"])
+    assert result == predicted
+    assert result["trust_files"] == [str(tmp_path / directory / REGISTRY / "hosts.toml")]
+    assert files_below(tmp_path / directory / REGISTRY) == ["ca.crt", "hosts.toml"]
+    assert ("config_path" in str(result.get("warnings", ""))) is warned
+    assert elsewhere(ca_certificate=anchor, engines=["containerd"])["changed"] is False
+    assert elsewhere(state="absent", engines=["containerd"])["changed"]
+    assert files_below(tmp_path) == ["containerd/config.toml"]
+
+
+def test_a_configuration_that_containerd_cannot_read_stops_everything(
+    elsewhere: Run, tmp_path: Path, anchor: str
+) -> None:
+    (tmp_path / "containerd").mkdir()
+    (tmp_path / "containerd/config.toml").write_text("version = [")
+    message = elsewhere(ca_certificate=anchor, fails=True)["msg"]
+    assert f"{tmp_path}/containerd/config.toml: containerd cannot read it" in message
+    assert files_below(tmp_path) == ["containerd/config.toml"]
+
+
+def test_skopeo_reads_what_podman_is_told(elsewhere: Run, tmp_path: Path, command: Command) -> None:
+    elsewhere(security="insecure", registry="127.0.0.1:1", mirrored=["upstream.invalid"], engines=["podman"])
+    drop_in = tmp_path / "containers/registries.conf.d/stronghold-127.0.0.1_1.conf"
+    image = "docker://upstream.invalid/team/hello:1"
+    told = command("sh", "-c", f"! skopeo --debug --registries-conf {drop_in} inspect --no-tags {image} 2>&1")
+    tries = [line for line in told.splitlines() if "Trying to access" in line]
+    assert ["127.0.0.1:1/team" in tries[0], "upstream.invalid/team" in tries[-1]] == [True, True]
+
+
+def test_a_login_for_containerd_is_in_no_output(elsewhere: Run, tmp_path: Path, anchor: str) -> None:
+    result = elsewhere(ca_certificate=anchor, username="moby", password="a-long-secret")
+    hosts = tmp_path / "containerd/certs.d" / REGISTRY / "hosts.toml"
+    header = "bW9ieTphLWxvbmctc2VjcmV0"
+    assert (hosts.stat().st_mode & 0o777, header in hosts.read_text()) == (0o600, True)
+    changed = elsewhere(ca_certificate=anchor, username="moby", password="another-secret")
+    assert changed["reasons"] == [f"{hosts}: says something else"]
+    for output in map(json.dumps, (result, changed)):
+        assert header not in output
+        assert "secret" not in output.replace('"password": "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"', "")
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"engines": ["moby"]}, "value of engines must be one or more of: auto, docker, rootless_docker, containerd"),
+        ({"users": ["nobody-of-that-name"]}, "users: there is no user 'nobody-of-that-name' on this host"),
+        ({"mirrored": ["quay.io/team"]}, "mirrored: "),
+        ({"username": "moby"}, "username and password: give both or none"),
+    ],
+)
+def test_wrong_parameters_are_named(elsewhere: Run, tmp_path: Path, params: dict[str, Any], told: str) -> None:
+    assert told in elsewhere(fails=True, **params)["msg"]
+    assert files_below(tmp_path) == []
+
+
+def test_a_leaf_that_could_not_have_signed_is_refused(
+    elsewhere: Run, tmp_path: Path, anchor: str, authority: Path, command: Command
+) -> None:
+    new = ("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=leaf")
+    command(*new, "-keyout", authority / "leaf.key", "-out", authority / "leaf.csr")
+    signed = ("openssl", "x509", "-req", "-in", authority / "leaf.csr", "-out", authority / "leaf.crt")
+    command(*signed, "-CA", authority / "ca.crt", "-CAkey", authority / "ca.key", "-CAcreateserial")
+    leaf = (authority / "leaf.crt").read_text()
+    assert "certificate 2 in it is no CA's" in elsewhere(ca_certificate=anchor + leaf, fails=True)["msg"]
+    assert files_below(tmp_path) == []
+
+
+def test_a_client_certificate_lies_beside_the_anchor(
+    elsewhere: Run, tmp_path: Path, anchor: str, authority: Path, command: Command
+) -> None:
+    pair = {"client_certificate": anchor, "client_key": (authority / "ca.key").read_text()}
+    result = elsewhere(ca_certificate=anchor, **pair)
+    assert pair["client_key"].splitlines()[1] not in json.dumps(result)
+    directory = tmp_path / "containers/certs.d" / REGISTRY
+    assert {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()} == {
+        "ca.crt": 0o644,
+        "stronghold.cert": 0o644,
+        "stronghold.key": 0o600,
+    }
+    public = ("openssl", "pkey", "-pubout", "-in", directory / "stronghold.key")
+    assert command(*public) == command("openssl", "x509", "-pubkey", "-noout", "-in", directory / "stronghold.cert")
+    assert elsewhere(ca_certificate=anchor, **pair)["changed"] is False
+    elsewhere(ca_certificate=anchor)
+    assert files_below(directory) == ["ca.crt"]

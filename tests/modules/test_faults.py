@@ -60,6 +60,11 @@ TRUST = {
     "docker_directory": "DIRECTORY/made",
     "docker_socket": "DIRECTORY/no.sock",
 }
+CONTAINERD = {
+    "registry": "registry.lab:5000",
+    "engines": ["containerd"],
+    "containerd_directory": "DIRECTORY/made",
+}
 CASES = [
     Case("certificate", PAIR, {**PAIR, "key_type": "rsa", "key_size": 2048}, ("a.crt", "a.key")),
     Case(
@@ -85,6 +90,12 @@ CASES = [
         {**TRUST, "ca_certificate": self_signed("first")},
         {**TRUST, "ca_certificate": self_signed("then")},
         ("certs.d/registry.lab:5000/ca.crt",),
+    ),
+    Case(
+        "client_trust",
+        {**CONTAINERD, "ca_certificate": self_signed("first")},
+        {**CONTAINERD, "ca_certificate": self_signed("then"), "username": "moby", "password": "gordon"},
+        ("certs.d/registry.lab:5000/ca.crt", "certs.d/registry.lab:5000/hosts.toml"),
     ),
 ]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.module)
