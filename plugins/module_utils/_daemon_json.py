@@ -24,6 +24,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._docker_engine
     Engine,
     find_dockerd,
     observe,
+    service_state,
     validate,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
@@ -655,6 +656,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "engine_required: there is no Docker engine on this host (no dockerd in its path); "
             "install one, or set registry_docker_install of the role registry_docker to true."
         )
+    service = service_state()
     made = plan(request, observe(request.path, params["docker_socket"]))
     check_content(made)
     backup = backup_path(made)
@@ -667,6 +669,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "keys": sorted(made.after or {}),
         "backup_file": backup,
         "dockerd": dockerd,
+        "active": service.active,
+        "enabled": service.enabled,
         "reload_required": made.needs.reload,
         "restart_required": made.needs.restart,
         "placeholders": list(made.placeholders),

@@ -18,7 +18,7 @@ import socket
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,6 +165,18 @@ def running_flags(config_path: str) -> tuple[Flag, ...] | None:
 
     A dockerd in another mount namespace (in a container, or rootless) reads another file of that name.
     """
+    return next((flags for flags in _all_running_flags() if _reads(flags, config_path)), None)
+
+
+def may_be_asked(socket_path: str) -> bool:
+    """Whether an engine may answer. Where none runs, systemd could start one for whoever connects to its socket."""
+    if not _is_socket(socket_path):
+        return False
+    return any(True for _flags in _all_running_flags()) or not os.path.isdir("/run/systemd/system")
+
+
+def _all_running_flags() -> Iterator[tuple[Flag, ...]]:
+    """The flags of each dockerd that runs in this mount namespace."""
     for directory in glob.glob("/proc/[0-9]*"):
         try:
             arguments = _arguments(directory)
@@ -175,10 +187,24 @@ def running_flags(config_path: str) -> tuple[Flag, ...] | None:
         except OSError:
             # It ended meanwhile, or is another user's.
             continue
-        flags = parse_flags(arguments[1:], f"the running dockerd (process {os.path.basename(directory)})")
-        if _reads(flags, config_path):
-            return flags
-    return None
+        yield parse_flags(arguments[1:], f"the running dockerd (process {os.path.basename(directory)})")
+
+
+@dataclass(frozen=True)
+class Service:
+    """How the engine is kept running: whether it runs now, and whether it will after the next boot."""
+
+    active: bool = False
+    enabled: bool = False
+
+
+def service_state(root: str = "") -> Service:
+    """What systemd says of docker.service; without systemd, whether it runs and the init script is linked."""
+    if os.path.isdir(f"{root}/run/systemd/system"):
+        told = _run("systemctl", "show", "docker.service", "--property=ActiveState,UnitFileState").stdout.split()
+        return Service(active="ActiveState=active" in told, enabled="UnitFileState=enabled" in told)
+    linked = bool(glob.glob(f"{root}/etc/rc[2-5].d/S[0-9][0-9]docker"))
+    return Service(active=any(True for _flags in _all_running_flags()), enabled=linked)
 
 
 def configured_flags(config_path: str, root: str = "") -> tuple[Flag, ...]:
@@ -286,15 +312,24 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def engine_info(socket_path: str) -> dict[str, Any] | None:
-    """What an engine answers to ``GET /info`` (Docker Engine API), or None where there is none.
+    """What an engine answers to ``GET /info``, or None where there is none.
+
+    :raises RegistryError: it listens, and does not answer.
+    """
+    info = ask(socket_path, "/info")
+    return info if isinstance(info, dict) else None
+
+
+def ask(socket_path: str, path: str) -> Any:
+    """What an engine answers to a GET of the Docker Engine API; None for any status but 200, or where there is none.
 
     :raises RegistryError: it listens, and does not answer.
     """
     connection = _UnixConnection(socket_path)
     try:
-        connection.request("GET", "/info")
+        connection.request("GET", path)
         response = connection.getresponse()
-        info = json.loads(response.read())
+        answer = json.loads(response.read())
     except socket.timeout as error:
         raise RegistryError(
             f"{socket_path}: the engine does not answer, it gave no word in {_TIMEOUT:.0f} seconds. See what holds it "
@@ -304,7 +339,7 @@ def engine_info(socket_path: str) -> dict[str, Any] | None:
         return None
     finally:
         connection.close()
-    return info if response.status == http.client.OK and isinstance(info, dict) else None
+    return answer if response.status == http.client.OK else None
 
 
 def find_dockerd(given: str | None = None, root: str = "") -> str | None:
@@ -344,7 +379,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RegistryError(
-            f"dockerd: '{' '.join(arguments)}' cannot be run ({error}); mend it or give another path."
+            f"{os.path.basename(arguments[0])}: '{' '.join(arguments)}' cannot be run ({error}); mend it."
         ) from error
 
 

@@ -144,6 +144,14 @@ dockerd:
   type: str
   returned: always
   sample: /usr/sbin/dockerd
+active:
+  description: Whether the engine runs. With systemd, as its service C(docker).
+  type: bool
+  returned: always
+enabled:
+  description: Whether the engine is started at boot, by systemd or else by its init script.
+  type: bool
+  returned: always
 reload_required:
   description: Whether a running engine has to be reloaded (SIGHUP) to do as the file says.
   type: bool

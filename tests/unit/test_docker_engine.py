@@ -155,6 +155,15 @@ def test_no_process_reads_a_file_of_nobody(tmp_path: Path) -> None:
     assert (observed.running, observed.info) == (False, None)
 
 
+def test_an_init_script_that_is_linked_starts_the_engine_at_boot(tmp_path: Path) -> None:
+    assert docker_engine.service_state(str(tmp_path)).enabled is False
+    put(tmp_path, "/etc/init.d/docker", "#!/bin/sh\n")
+    put(tmp_path, "/etc/rc0.d/K01docker", "")
+    assert docker_engine.service_state(str(tmp_path)).enabled is False
+    put(tmp_path, "/etc/rc3.d/S03docker", "")
+    assert docker_engine.service_state(str(tmp_path)).enabled is True
+
+
 class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module engine_info: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine_info
+short_description: Tell which containers and images a Docker engine has, and who has a port
+version_added: 1.0.0
+author:
+  - the stronghold.registry authors (@stronghold)
+description:
+  - Answers in one task what a play has to know before it runs a container. It needs no library and no program, only
+    the engine's socket and C(/proc).
+  - Where no engine runs, that is no error, and none is started.
+attributes:
+  check_mode:
+    description: Does the same.
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is no difference.
+    support: none
+  platform:
+    description: Where the module runs.
+    platforms: posix
+    support: full
+options:
+  containers:
+    description:
+      - The names of containers to look for, running or not.
+    type: list
+    elements: str
+    default: []
+  images:
+    description:
+      - The references of images to look for.
+    type: list
+    elements: str
+    default: []
+  port:
+    description:
+      - The TCP port of the host of which to tell who has it, whatever address it is taken at.
+    type: int
+  docker_socket:
+    description:
+      - Where the engine answers.
+    type: path
+    default: /var/run/docker.sock
+notes:
+  - Who has a port is only known to root, apart from one's own programs.
+"""
+
+EXAMPLES = r"""
+- name: Look at the engine and the port
+  stronghold.registry.engine_info:
+    containers: [registry]
+    images: [registry:3.1.1]
+    port: 5000
+  register: engine
+
+- name: Check that the port is free, or ours
+  ansible.builtin.assert:
+    that:
+      - engine.port_programs | length == 0
+      - engine.port_containers | difference(['registry']) | length == 0
+"""
+
+RETURN = r"""
+answers:
+  description: Whether an engine runs and answers. If not, nothing is known of containers and images.
+  type: bool
+  returned: success
+containers:
+  description: Those of O(containers) that are there, by name, each with the identifier of its image and its labels.
+  type: dict
+  returned: success
+  sample:
+    registry:
+      image: sha256:5f2b51ca2fdc5baa31ec02e002f69aec03dbd5e4a4a1a6b37e1e2a4b8f5c2f11
+      labels: {}
+images:
+  description: Those of O(images) that are there, in the order and the words of O(images).
+  type: list
+  elements: str
+  returned: success
+  sample: ["registry:3.1.1"]
+port_containers:
+  description: The names of the running containers that publish O(port), sorted.
+  type: list
+  elements: str
+  returned: success
+  sample: [registry]
+port_programs:
+  description:
+    - The names of the programs that listen on O(port), sorted.
+    - The engine's own, C(dockerd) and C(docker-proxy), are left out. They listen for containers.
+  type: list
+  elements: str
+  returned: success
+  sample: [nginx]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stronghold.registry.plugins.module_utils import _docker_engine, _engine_info
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+
+ARGUMENT_SPEC = {
+    "containers": {"type": "list", "elements": "str", "default": []},
+    "images": {"type": "list", "elements": "str", "default": []},
+    "port": {"type": "int"},
+    "docker_socket": {"type": "path", "default": _docker_engine.DEFAULT_SOCKET},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    try:
+        result = _engine_info.run(module.params)
+    except RegistryError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
