@@ -13,16 +13,18 @@ import re
 import secrets
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils._dependencies import require
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import (
     BACKUP_SUFFIX,
+    Attributes,
     attributes_from,
     back_up,
     explain_attributes,
+    make_directory,
     read_text,
     remove_file,
     set_attributes,
@@ -44,6 +46,8 @@ SECRET_PATHS = (
 )
 """Whose values are never shown: patterns of the dotted path in lower case, in which ``*`` spans dots.
 Of other values, only the user part of a URL is masked."""
+
+DATA_MODE = 0o700
 
 HEADER = "# Managed by Ansible (stronghold.registry); changes by hand are lost.\n"
 MASK = "(secret)"
@@ -211,15 +215,19 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         return _remove(path, check_mode)
     text = read_text(path)
     config = check(params["config"], params["major"])
+    directory, directory_wanted = params["data_directory"], replace(wanted, mode=DATA_MODE)
     current = parse_file(text)
     if current.fault and not params["force"]:
         raise RegistryError(f"{path} cannot be parsed: {current.fault}. Mend or remove it, or overwrite it with force.")
     desired = with_secret(config, current.secret or secrets.token_hex(32))
     reasons = _explain_file(path, current, desired)
     attribute_reasons = explain_attributes(path, wanted)
+    directory_reasons = _explain_directory(directory, directory_wanted)
     content = render(desired).encode("utf-8")
     keeps_former = bool(params["backup"] and reasons and current.text is not None)
     if not check_mode:
+        if directory is not None and directory_reasons:
+            _provide_directory(directory, directory_wanted)
         if keeps_former:
             back_up(path)
         if reasons:
@@ -227,8 +235,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         elif attribute_reasons:
             set_attributes(path, wanted)
     return {
-        "changed": bool(reasons or attribute_reasons),
-        "reasons": reasons + attribute_reasons,
+        "changed": bool(directory_reasons or reasons or attribute_reasons),
+        "reasons": directory_reasons + reasons + attribute_reasons,
         "checksum": _checksum_after(current, content, changed=bool(reasons), check_mode=check_mode),
         "backup_file": path + BACKUP_SUFFIX if keeps_former else None,
         "diff": {
@@ -238,6 +246,24 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "after": describe(desired, current.config),
         },
     }
+
+
+def _explain_directory(path: Optional[str], wanted: Attributes) -> list[str]:
+    if path is None:
+        return []
+    if not os.path.lexists(path):
+        return [f"{path}: is not there"]
+    if not os.path.isdir(path):
+        raise RegistryError(f"data_directory: {path} is no directory; move it away or name another.")
+    return explain_attributes(path, wanted)
+
+
+def _provide_directory(path: str, wanted: Attributes) -> None:
+    try:
+        make_directory(path, wanted)
+    except OSError as error:
+        raise RegistryError(f"data_directory: {path} cannot be made: {error.strerror} ({error.filename}).") from error
+    set_attributes(path, wanted)
 
 
 def _explain_file(path: str, current: Current, desired: Mapping[str, Any]) -> list[str]:

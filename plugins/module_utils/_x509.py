@@ -154,6 +154,7 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if not check_mode:
         files.write(plan, new)
     return {
+        "filename": request.path,
         "changed": bool(reasons),
         "reasons": reasons,
         "diff": {
@@ -285,6 +286,7 @@ def _remove(paths: list[str], *, check_mode: bool) -> dict[str, Any]:
         for path in there:
             remove_file(path)
     return {
+        "filename": paths[0],
         "changed": bool(there),
         "reasons": [f"{path}: is there, wanted absent" for path in there],
         "diff": {"before": "".join(f"{path}\n" for path in there), "after": ""},

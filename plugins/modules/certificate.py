@@ -154,6 +154,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+filename:
+  description: The file of the certificate.
+  type: str
+  returned: always
 reasons:
   description: Why key, certificate or their files have to change, a sentence each. Empty when they have not.
   type: list

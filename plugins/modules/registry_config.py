@@ -56,6 +56,12 @@ options:
         Only the last one is kept. With O(state=absent) it is removed too.
     type: bool
     default: true
+  data_directory:
+    description:
+      - The directory on this host that the registry shall keep its data in. It is made where it is not there, and
+        has the owner and group of the file and the mode 0700.
+      - With O(state=absent) it is left alone.
+    type: path
   mode:
     description:
       - Octal permissions of the file, as a string.
@@ -70,6 +76,7 @@ EXAMPLES = r"""
   stronghold.registry.registry_config:
     path: /srv/registry/config/config.yml
     owner: "65532"
+    data_directory: /srv/registry/data
     config:
       version: 0.1
       storage:
@@ -125,6 +132,7 @@ ARGUMENT_SPEC = {
     "major": {"type": "int", "choices": [2, 3], "default": 3},
     "force": {"type": "bool", "default": False},
     "backup": {"type": "bool", "default": True},
+    "data_directory": {"type": "path"},
     **_files.ARGUMENTS,
     "mode": {"type": "raw", "default": "0600"},
 }

@@ -126,6 +126,7 @@ def test_check_run_check_run(run_module: RunModule, ca: Pair, server: Pair) -> N
         assert settled["reasons"] == []
         assert settled["diff"]["before"] == settled["diff"]["after"]
         assert settled["fingerprint"] == done["fingerprint"]
+        assert settled["filename"] == str(server.certificate)
     assert server.contents == contents
 
 

@@ -79,6 +79,26 @@ def test_check_run_check_run(run_module: RunModule, path: Path) -> None:
     assert path.read_bytes() == content
 
 
+def test_the_data_directory(run_module: RunModule, path: Path, tmp_path: Path) -> None:
+    data = tmp_path / "srv" / "data"
+    params: dict[str, Any] = {"path": str(path), "config": CONFIG, "data_directory": str(data)}
+    announced = run_module("registry_config", check=True, **params)
+    assert announced["reasons"][0] == f"{data}: is not there"
+    assert not data.parent.exists()
+    assert run_module("registry_config", **params)["reasons"] == announced["reasons"]
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    assert run_module("registry_config", **params)["changed"] is False
+    data.chmod(0o755)
+    for check in (True, False):
+        reopened = run_module("registry_config", check=check, **params)
+        assert reopened["reasons"] == [f"{data}: mode is 0755, wanted 0700"]
+    assert run_module("registry_config", **params)["changed"] is False
+    run_module("registry_config", path=str(path), data_directory=str(data), state="absent")
+    data.rmdir()
+    data.touch()
+    assert f"data_directory: {data} is no directory" in run_module("registry_config", fails=True, **params)["msg"]
+
+
 def test_a_change_keeps_the_secret_and_tells_why(run_module: RunModule, path: Path) -> None:
     run_module("registry_config", path=str(path), config=CONFIG)
     secret = yaml.safe_load(path.read_text())["http"]["secret"]
