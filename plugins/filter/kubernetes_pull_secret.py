@@ -81,6 +81,8 @@ def kubernetes_pull_secret(
         raise AnsibleFilterError(f"registry: {' '.join(problems)}")
     if not username or not password:
         raise AnsibleFilterError("username and password: give both, a secret without a login is of no use.")
+    if ":" in username:
+        raise AnsibleFilterError("username: has a colon, which no user of a registry can have.")
     if not _NAME.fullmatch(name):
         raise AnsibleFilterError(f"name: '{name}' is no name in Kubernetes: lower case letters, digits, '-' and '.'.")
     if namespace and not re.fullmatch(_LABEL, namespace):

@@ -118,6 +118,14 @@ def is_network(text: str) -> bool:
     return "/" in text
 
 
+def holds_address(network: str, registry: str) -> bool:
+    """Whether a registry is given by an address of a network; a name is not looked up."""
+    host, _port = split_registry(registry)
+    if not is_network(network) or not _is_ip(host):
+        return False
+    return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+
+
 def _is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)

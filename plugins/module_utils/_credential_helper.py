@@ -50,7 +50,8 @@ class Helper:
         if not succeeded and answer == _NOT_FOUND:
             return None
         if not succeeded:
-            raise self._failure("get", answer)
+            # One that fails after it answered has printed the password.
+            raise self._failure("get", "" if "Secret" in answer else answer)
         try:
             kept = json.loads(answer)
             found = Credentials(str(kept["Username"]), str(kept["Secret"]))

@@ -569,16 +569,22 @@ def _told_insecure(info: Object) -> list[str] | None:
     registries = info.get("RegistryConfig")
     if not isinstance(registries, dict):
         return None
-    networks = [text for text in registries.get("InsecureRegistryCIDRs") or [] if text not in _LOOPBACK]
-    indexes = registries.get("IndexConfigs") or {}
-    return networks + [name for name, index in indexes.items() if index.get("Secure") is False]
+    networks = [text for text in _texts(registries.get("InsecureRegistryCIDRs")) if text not in _LOOPBACK]
+    indexes = registries.get("IndexConfigs")
+    named = indexes.items() if isinstance(indexes, dict) else ()
+    return networks + [name for name, index in named if isinstance(index, dict) and index.get("Secure") is False]
 
 
 def _told_mirrors(info: Object) -> list[str] | None:
     registries = info.get("RegistryConfig")
     if not isinstance(registries, dict):
         return None
-    return [mirror.rstrip("/") for mirror in registries.get("Mirrors") or []]
+    return [mirror.rstrip("/") for mirror in _texts(registries.get("Mirrors"))]
+
+
+def _texts(value: object) -> list[str]:
+    """The texts in a list; a user's own engine may answer anything."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 _TOLD: Mapping[str, Callable[[Object], Any]] = {

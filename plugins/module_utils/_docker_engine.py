@@ -18,10 +18,12 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.stronghold.registry.plugins.module_utils._accounts import Account, acting_as
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
 from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
@@ -31,6 +33,9 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 
 _TIMEOUT = 60.0
 """Seconds that an engine may take to answer on its socket."""
+
+_PART, _LARGEST = 64 * 1024, 64 * 1024 * 1024
+"""Bytes that are read at once, and of the longest answer."""
 
 _KEYS = {
     "add-runtime": "runtimes",
@@ -108,7 +113,7 @@ def observe(config_path: str, socket_path: str) -> Engine:
     )
 
 
-def observe_rootless(uid: int, socket_path: str) -> tuple[int | None, Engine]:
+def observe_rootless(account: Account, socket_path: str) -> tuple[int | None, Engine]:
     """A user's engine, which runs in namespaces of its own and answers on *socket_path*, and its process."""
     for directory in glob.glob("/proc/[0-9]*"):
         number = int(os.path.basename(directory))
@@ -117,9 +122,10 @@ def observe_rootless(uid: int, socket_path: str) -> tuple[int | None, Engine]:
             owner = os.stat(directory).st_uid
         except OSError:
             continue
-        if owner == uid and arguments and os.path.basename(arguments[0]) == "dockerd":
+        if owner == account.uid and arguments and os.path.basename(arguments[0]) == "dockerd":
             flags = parse_flags(arguments[1:], f"the running dockerd (process {number})")
-            return number, Engine(running=True, flags=flags, info=engine_info(socket_path))
+            with acting_as(account):
+                return number, Engine(running=True, flags=flags, info=engine_info(socket_path))
     return None, Engine()
 
 
@@ -176,11 +182,13 @@ def may_be_asked(socket_path: str) -> bool:
 
 
 def _all_running_flags() -> Iterator[tuple[Flag, ...]]:
-    """The flags of each dockerd that runs in this mount namespace."""
+    """The flags of each dockerd that root runs in this mount namespace; anybody can call a process so."""
     for directory in glob.glob("/proc/[0-9]*"):
         try:
             arguments = _arguments(directory)
             if not arguments or os.path.basename(arguments[0]) != "dockerd":
+                continue
+            if os.stat(directory).st_uid != 0:
                 continue
             if os.readlink(f"{directory}/ns/mnt") != os.readlink("/proc/self/ns/mnt"):
                 continue
@@ -329,17 +337,29 @@ def ask(socket_path: str, path: str) -> Any:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        answer = json.loads(response.read())
+        answer = json.loads(_read_answer(response))
     except socket.timeout as error:
         raise RegistryError(
             f"{socket_path}: the engine does not answer, it gave no word in {_TIMEOUT:.0f} seconds. See what holds it "
             "up (systemctl status docker), have it restarted, then run this again."
         ) from error
-    except (OSError, http.client.HTTPException, ValueError):
+    except (OSError, http.client.HTTPException, ValueError, RecursionError):
         return None
     finally:
         connection.close()
     return answer if response.status == http.client.OK else None
+
+
+def _read_answer(response: http.client.HTTPResponse) -> bytes:
+    """The whole answer; one without end, or that drips, is not waited for: a user's engine may be anything."""
+    end = time.monotonic() + _TIMEOUT
+    parts, size = list[bytes](), 0
+    while part := response.read1(_PART):
+        parts.append(part)
+        size += len(part)
+        if size > _LARGEST or time.monotonic() > end:
+            raise socket.timeout
+    return b"".join(parts)
 
 
 def find_dockerd(given: str | None = None, root: str = "") -> str | None:
@@ -375,8 +395,10 @@ def validate(dockerd: str, content: bytes, path: str) -> None:
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # Within acting_as a program could take root's rights back.
+    identity: dict[str, Any] = {} if os.geteuid() == os.getuid() else {"user": os.geteuid(), "group": os.getegid()}
     try:
-        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60, **identity)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RegistryError(
             f"{os.path.basename(arguments[0])}: '{' '.join(arguments)}' cannot be run ({error}); mend it."

@@ -25,6 +25,9 @@ _ALL_BITS = 0o7777
 
 BACKUP_SUFFIX = ".bak"
 
+_LARGEST = 16 * 1024 * 1024
+"""Bytes of the largest file that is read; a longer one is none of ours, and might fill the memory."""
+
 _LOCK = "/run/stronghold.registry.lock"
 _LOCK_TIMEOUT = 120.0
 _TEMPORARY_SUFFIX = ".new"
@@ -88,15 +91,25 @@ def _parse_mode(value: object) -> int:
 def read_file(path: str) -> Optional[bytes]:
     """A file's content, or None where there is no file.
 
-    :raises RegistryError: it is there and cannot be read.
+    :raises RegistryError: it is there and cannot be read, or is a pipe or device, which might be read without end.
     """
     try:
-        with open(path, "rb") as stream:
-            return stream.read()
+        # Opened before it is looked at, so that it can't be exchanged between; and without waiting for a pipe's writer.
+        with open(path, "rb", opener=_open_at_once) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise RegistryError(f"{path} is no regular file; look at it and remove it.")
+            content = stream.read(_LARGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(content) > _LARGEST:
+        raise RegistryError(f"{path} is longer than {_LARGEST >> 20} MiB; look at it and remove it.")
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_text(path: str) -> Optional[str]:

@@ -156,7 +156,7 @@ def read(place: Place, registry: str) -> Optional[Current]:
 
     :raises RegistryError: the file cannot be parsed or is closed to its user, or a helper fails.
     """
-    document = _daemon_json.parse(_read_regular(place), place.path) or {}
+    document = _daemon_json.parse(_read_own(place), place.path) or {}
     entries = entries_of(document, registry, place.path)
     name = helper_name(document, registry, place)
     if place.transient and not entries and not name:
@@ -167,10 +167,8 @@ def read(place: Place, registry: str) -> Optional[Current]:
     return Current(document, entries, helper, helper.get(registry))
 
 
-def _read_regular(place: Place) -> Optional[str]:
-    """The text of a file; a pipe or a device in its place could be read without end."""
-    if os.path.exists(place.path) and not os.path.isfile(place.path):
-        raise RegistryError(f"{place.path} is no regular file; look at it and remove it.")
+def _read_own(place: Place) -> Optional[str]:
+    """The text of a user's file."""
     if os.path.exists(place.path) and not os.access(place.path, os.R_OK, effective_ids=True):
         raise RegistryError(
             f"{place.path} cannot be read by user '{place.account.name}'; give it to that user or remove it."

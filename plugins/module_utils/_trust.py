@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import glob
-import pwd
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,20 +32,11 @@ def known_engines(params: dict[str, Any]) -> list[ContainerEngine]:
 
 
 def _rootless_accounts(users: Sequence[str]) -> list[Account]:
-    """Those named, and those whose rootless engine runs."""
-    running = [_account_name(path) for path in sorted(glob.glob("/run/user/[0-9]*/docker.sock"))]
-    names = dict.fromkeys([*users, *filter(None, running)])
-    accounts = [account for account in map(find_account, names) if account.uid != 0]
+    """The users that are named: others could have an engine appear, and be trusted with a client's key."""
+    accounts = [account for account in map(find_account, dict.fromkeys(users)) if account.uid != 0]
     for account in accounts:
         check_home(account)
     return accounts
-
-
-def _account_name(socket: str) -> str:
-    try:
-        return pwd.getpwuid(int(socket.split("/")[3])).pw_name
-    except KeyError:
-        return ""
 
 
 def chosen_engines(names: Sequence[str], known: Sequence[ContainerEngine], desired: Desired) -> list[ContainerEngine]:
@@ -102,7 +91,11 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "foreign": [path for planned in plans for path in planned.foreign],
         "placeholders": [key for planned in plans for key in planned.placeholders],
         "reload_required": any(planned.reload_required for planned in plans),
-        "reload_processes": [planned.reload_process for planned in plans if planned.reload_process],
+        "reload_processes": [
+            {"uid": planned.reload_process[0], "process": planned.reload_process[1]}
+            for planned in plans
+            if planned.reload_process
+        ],
         "unsupported": [text for planned in plans for text in planned.unsupported]
         + [f"{text}." for text in shims if text and desired.trust != ABSENT],
         "warnings": [text for planned in plans for text in planned.warnings],

@@ -49,7 +49,7 @@ class Desired:
     @property
     def file_name(self) -> str:
         """The registry as a part of a file's name; no name of a host has an underscore."""
-        return self.registry.strip("[").replace("]", "").replace(":", "_")
+        return self.registry.replace("[", "").replace("]", "_").replace(":", "_")
 
 
 def parse_desired(params: dict[str, Any]) -> Desired:
@@ -70,7 +70,7 @@ def parse_desired(params: dict[str, Any]) -> Desired:
         trust=ABSENT if absent else params["security"],
         anchor=anchor,
         client=None if absent else _parse_client(params),
-        mirrored=() if absent else tuple(params["mirrored"]),
+        mirrored=() if absent else tuple(dict.fromkeys(params["mirrored"])),
         login=None if absent else _parse_login(params),
         force=params["force"],
     )

@@ -9,11 +9,13 @@ What Docker reads for a registry is in registry/registry.go of moby; rootless it
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _daemon_json, _docker_engine
 from ansible_collections.stronghold.registry.plugins.module_utils._accounts import Account, acting_as
+from ansible_collections.stronghold.registry.plugins.module_utils._address import holds_address
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_certs import plan_certs, trust_files
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_desired import (
@@ -69,7 +71,14 @@ class RootlessDocker:
 
     def is_here(self) -> bool:
         unit = os.path.join(self.account.home, ".config/systemd/user/docker.service")
-        return os.path.exists(self.socket) or os.path.exists(unit)
+        return os.path.exists(unit) or self._is_served()
+
+    def _is_served(self) -> bool:
+        try:
+            found = os.lstat(self.socket)
+        except OSError:
+            return False
+        return stat.S_ISSOCK(found.st_mode) and found.st_uid == self.account.uid
 
     def is_found(self, desired: Desired) -> bool:
         return os.path.isdir(self.directory) if desired.trust == ABSENT else self.is_here()
@@ -79,14 +88,14 @@ class RootlessDocker:
 
     def plan(self, desired: Desired) -> EnginePlan:
         # Seen before the rights change, since a process in a user namespace may be closed to its own user.
-        process, engine = _docker_engine.observe_rootless(self.account.uid, self.socket)
+        process, engine = _docker_engine.observe_rootless(self.account, self.socket)
         with acting_as(self.account):
             planned = plan_docker(self.directory, desired, engine)
         return replace(
             planned,
             steps=tuple(replace(step, perform=self._as_user(step.perform)) for step in planned.steps),
             reload_required=False,
-            reload_process=process if planned.reload_required else None,
+            reload_process=(self.account.uid, process) if process and planned.reload_required else None,
         )
 
     def _as_user(self, perform: Callable[[], object]) -> Callable[[], object]:
@@ -110,6 +119,8 @@ def plan_docker(directory: str, desired: Desired, engine: _docker_engine.Engine)
         _check_flags(desired.registry, engine)
     config, certs = _config_path(directory), os.path.join(directory, "certs.d")
     listed = _plan_lists(config, desired, engine)
+    if desired.trust == TLS:
+        _check_networks(desired.registry, listed, engine)
     steps, foreign = plan_certs(certs, desired)
     names_registry = desired.trust == INSECURE or DOCKER_HUB in desired.mirrored
     return EnginePlan(
@@ -157,6 +168,19 @@ def _plan_lists(path: str, desired: Desired, engine: _docker_engine.Engine) -> _
     )
     _daemon_json.check_content(planned)
     return planned
+
+
+def _check_networks(registry: str, listed: _daemon_json.Plan, engine: _docker_engine.Engine) -> None:
+    """An address within a network that is insecure is not verified either."""
+    places = {listed.request.path: (listed.after or {}).get(_INSECURE_KEY) or []}
+    places |= {flag.where: flag.value.split(",") for flag in engine.flags_for([_INSECURE_KEY])}
+    for where, items in places.items():
+        for item in items:
+            if holds_address(item, registry):
+                raise RegistryError(
+                    f"registry: {where} makes all of {item} insecure, {registry} too, so TLS would not be verified. "
+                    "Narrow it, or take it out there."
+                )
 
 
 def _check_flags(registry: str, engine: _docker_engine.Engine) -> None:

@@ -16,7 +16,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._trust_files i
 class EnginePlan:
     """What one engine needs, and what it will have then.
 
-    *unsupported* tells what the engine cannot do of what was asked, *warnings* what keeps it from reading its files.
+    *reload_process* is a user's id and the process of that user's engine. *unsupported* tells what the engine cannot do
+    of what was asked, *warnings* what keeps it from reading its files.
     """
 
     steps: tuple[Step, ...] = ()
@@ -24,7 +25,7 @@ class EnginePlan:
     trust_files: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     reload_required: bool = False
-    reload_process: int | None = None
+    reload_process: tuple[int, int] | None = None
     placeholders: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -71,12 +71,14 @@ PRIVATE_KEY = Kind("is no private key", "has another private key", _key_text, la
 def marked_text(mark: str, maker: str = "this collection") -> Kind:
     """Texts of ours, which begin with a line of their own; one with a login is not shown."""
 
-    def show(content: bytes) -> list[str]:
-        lines = content.decode("utf-8", "replace").splitlines()
-        return ["(a login)" if "Authorization" in line else line.strip() for line in lines if line.strip()]
-
     def meaning(content: bytes) -> bytes:
         return content if content.startswith(mark.encode()) else b""
+
+    def show(content: bytes) -> list[str]:
+        if not meaning(content):
+            return ["(a text of others)"]
+        lines = content.decode("utf-8", "replace").splitlines()
+        return ["(a login)" if "Authorization" in line else line.strip() for line in lines if line.strip()]
 
     return Kind(f"was not made by {maker}", "says something else", meaning, show)
 
@@ -112,12 +114,19 @@ def _explain(file: File, current: bytes | None, *, force: bool) -> str:
         )
     if not found:
         return file.kind.mistaken
+    if os.path.islink(file.path) and not force:
+        raise RegistryError(
+            f"{file.path} is a symbolic link; look at where it leads, then remove it or set force to have it replaced."
+        )
     return "" if found == file.kind.meaning(file.content or b"") else file.kind.differs
 
 
 def _putting(file: File, attributes: Attributes) -> Callable[[], None]:
     def put() -> None:
         make_directories(os.path.dirname(file.path))
+        if os.path.islink(file.path):
+            # What it leads to is somebody else's.
+            os.unlink(file.path)
         write_file(file.path, file.content or b"", attributes)
 
     return put
@@ -148,6 +157,8 @@ def _listed(directory: str) -> list[str]:
         return [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise RegistryError(f"{directory} cannot be read: {error.strerror}.") from error
 
 
 def plan_opening(*directories: str) -> list[Step]:

@@ -60,8 +60,7 @@ class Podman:
 
     def plan(self, desired: Desired) -> EnginePlan:
         drop_in = self._drop_in(desired)
-        if desired.trust == TLS:
-            self._check_others(desired.registry, drop_in.path)
+        self._check_others(desired, drop_in.path)
         steps, foreign = plan_certs(self.certs, desired)
         settings = plan_files([drop_in], force=desired.force)
         steps += [*settings, *(plan_emptied(self.drop_ins, [drop_in]) if settings else [])]
@@ -77,21 +76,25 @@ class Podman:
         path = os.path.join(self.drop_ins, f"stronghold-{desired.file_name}.conf")
         return File(path, _TEXT, text.encode() if text else None)
 
-    def _check_others(self, registry: str, ours: str) -> None:
-        """Another file may make the registry insecure, and nothing would be verified.
+    def _check_others(self, desired: Desired, ours: str) -> None:
+        """Another file may make the registry insecure, or tell of what it mirrors; the last one wins silently.
 
         :raises RegistryError: which file it is.
         """
-        files = [
-            os.path.join(self.directory, "registries.conf"),
-            *sorted(glob.glob(f"{glob.escape(self.drop_ins)}/*.conf")),
-        ]
-        for path in files:
-            text = (read_file(path) or b"").decode("utf-8", "replace")
-            if path != ours and makes_insecure(text, registry):
+        main = os.path.join(self.directory, "registries.conf")
+        for path in [main, *sorted(glob.glob(f"{glob.escape(self.drop_ins)}/*.conf"))]:
+            tables = parse_tables((read_file(path) or b"").decode("utf-8", "replace")) if path != ours else []
+            if desired.trust == TLS and makes_insecure(tables, desired.registry):
                 raise RegistryError(
-                    f"registry: {path} makes {registry} insecure, so TLS would not be verified. Remove it there."
+                    f"registry: {path} makes {desired.registry} insecure, so TLS would not be verified. "
+                    "Remove it there."
                 )
+            for upstream in desired.mirrored:
+                if any(table[""] == "[[registry]]" and _is_of(table, upstream) for table in tables):
+                    raise RegistryError(
+                        f"mirrored: {path} tells already where images of {upstream} come from. Remove it there, "
+                        "or take it out of the list."
+                    )
 
 
 def render_registries(desired: Desired) -> str:
@@ -108,17 +111,26 @@ def render_registries(desired: Desired) -> str:
     return _MARK + "\n" + "\n".join(tables) if tables else ""
 
 
-def makes_insecure(text: str, registry: str) -> bool:
-    """Whether a registries.conf has a table for the registry that says so."""
+def parse_tables(text: str) -> list[dict[str, str]]:
+    """The tables of a registries.conf, each with its header under the empty key."""
     tables: list[dict[str, str]] = []
     for line in text.splitlines():
         if line.lstrip().startswith("["):
-            tables.append({"": line.strip()})
+            tables.append({"": line.partition("#")[0].replace(" ", "").strip()})
         elif tables and (setting := _SETTING.match(line)):
             tables[-1][setting["key"]] = setting["value"]
+    return tables
+
+
+def _is_of(table: dict[str, str], registry: str) -> bool:
+    return registry in (table.get("prefix"), table.get("location"))
+
+
+def makes_insecure(tables: list[dict[str, str]], registry: str) -> bool:
+    """Whether one of the tables says so of the registry."""
     return any(
-        table[""].replace(" ", "").startswith("[[registry")
+        table[""] in ("[[registry]]", "[[registry.mirror]]")
         and table.get("insecure") == "true"
-        and registry in (table.get("prefix"), table.get("location"))
+        and _is_of(table, registry)
         for table in tables
     )

@@ -9,6 +9,7 @@ update-ca-certificates(8) of Debian, update-ca-trust(8) of the Red Hat family.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 
@@ -30,15 +31,24 @@ _TIMEOUT = 120
 
 @dataclass(frozen=True)
 class Family:
-    """Where a family of distributions has its own anchors, what renews the store, and the file that programs read."""
+    """Where a family of distributions has its own anchors, what renews the store, and the file that programs read.
+
+    Where the store also has a link to each anchor, one that leads nowhere tells of a run that was interrupted.
+    """
 
     program: str
     anchors: str
     bundle: str
+    links: str = ""
 
 
 FAMILIES = (
-    Family("update-ca-certificates", "/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
+    Family(
+        "update-ca-certificates",
+        "/usr/local/share/ca-certificates",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/ssl/certs",
+    ),
     Family("update-ca-trust", "/etc/pki/ca-trust/source/anchors", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
 )
 
@@ -55,7 +65,7 @@ class SystemStore:
 
     def is_found(self, desired: Desired) -> bool:
         """Never without being named, but for what is to be removed."""
-        return desired.trust == ABSENT and self.is_here() and bool(self._present(desired))
+        return desired.trust == ABSENT and bool(self._present(desired) or self._dangling(desired))
 
     def why_missing(self) -> str:
         return "Neither update-ca-certificates nor update-ca-trust is on this host. Install ca-certificates"
@@ -74,7 +84,7 @@ class SystemStore:
         steps = plan_files([*wanted, *gone], force=desired.force)
         bundle = f"{self.root}{family.bundle}"
         missing = set(anchor) - set(read_anchor(read_file(bundle) or b""))
-        if steps or missing:
+        if steps or missing or self._dangling(desired):
             reason = f"{bundle}: {'lacks the certificate' if missing else 'has to follow'}"
             steps.append(Step(reason, lambda: renew(family.program)))
         return EnginePlan(steps=tuple(steps), trust_files=tuple(file.path for file in wanted))
@@ -87,16 +97,19 @@ class SystemStore:
 
     def _present(self, desired: Desired) -> list[str]:
         family = self._family()
-        if family is None:
-            return []
-        prefix = os.path.basename(self._path(family, desired, 0)).removesuffix("0.crt")
-        directory = f"{self.root}{family.anchors}"
-        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-        return [
-            os.path.join(directory, name)
-            for name in names
-            if name.startswith(prefix) and name.removeprefix(prefix).removesuffix(".crt").isdigit()
-        ]
+        return self._ours(family.anchors, desired, "crt") if family else []
+
+    def _dangling(self, desired: Desired) -> list[str]:
+        family = self._family()
+        links = self._ours(family.links, desired, "pem") if family and family.links else []
+        return [path for path in links if not os.path.exists(path)]
+
+    def _ours(self, directory: str, desired: Desired, ending: str) -> list[str]:
+        """Our files for a registry in a directory."""
+        name = re.compile(rf"stronghold-{re.escape(desired.file_name)}-[0-9]+\.{ending}")
+        place = f"{self.root}{directory}"
+        names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+        return [os.path.join(place, each) for each in names if name.fullmatch(each)]
 
 
 def renew(program: str) -> None:

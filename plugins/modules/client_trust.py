@@ -28,8 +28,8 @@ options:
   state:
     description:
       - Whether the registry shall be trusted.
-      - With V(absent) exactly what this module put there is taken away. Files that others put into the
-        registry's directory are kept, and told in RV(foreign).
+      - With V(absent) what this module puts there is taken away. Files of other names or kinds in the registry's
+        directory are kept, and told in RV(foreign). A C(ca.crt) with certificates is taken for the module's own.
     type: str
     choices: [present, absent]
     default: present
@@ -58,8 +58,8 @@ options:
     default: ""
   client_key:
     description:
-      - The private key of O(client_certificate), unencrypted, as text in PEM. Its file is open to root only, so
-        engines of other users can't use it.
+      - The private key of O(client_certificate), unencrypted, as text in PEM. Its files are open to their owner
+        only. The engines of O(users) get copies of their own.
     type: str
     default: ""
   mirrored:
@@ -85,8 +85,8 @@ options:
     default: ""
   force:
     description:
-      - Replace files that others made, or that are no certificates, where ours belong. By default the module
-        fails, since somebody may want to look at them first.
+      - Replace files that others made, that are no certificates, or that are symbolic links, where ours belong.
+        By default the module fails, since somebody may want to look at them first.
     type: bool
     default: false
   engines:
@@ -95,7 +95,7 @@ options:
       - V(auto) is all engines that are on this host and in use, and fails where there is none. containerd that
         is there for Docker alone is not meant, nor is V(system).
       - V(podman) stands for Podman, Buildah, Skopeo and CRI-O, which read the same files.
-      - V(rootless_docker) stands for the engines of O(users), and with V(auto) of all users whose engine runs.
+      - V(rootless_docker) stands for the engines of O(users).
       - V(system) is the trust store of the host itself, for other programs. It takes trust anchors only.
     type: list
     elements: str
@@ -228,8 +228,15 @@ reload_required:
 reload_processes:
   description: The processes of users' engines that have to be sent SIGHUP to do as the files say.
   type: list
-  elements: int
+  elements: dict
   returned: always
+  contains:
+    uid:
+      description: The number of the user.
+      type: int
+    process:
+      description: The number of the process.
+      type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

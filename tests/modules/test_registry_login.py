@@ -176,7 +176,7 @@ def can_pull(user: User, image: str) -> list[bool]:
     """Whether the user's docker and skopeo get at an image with the logins that they find."""
     asked = [
         user.run("docker", "manifest", "inspect", "--insecure", image),
-        user.run("skopeo", "inspect", "--no-tags", "--tls-verify=false", f"docker://{image}"),
+        user.run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{image}"),
     ]
     return [done.returncode == 0 for done in asked]
 

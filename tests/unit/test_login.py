@@ -552,7 +552,7 @@ def test_an_empty_file_is_one_without_logins(tmp_path: Path) -> None:
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     where = place(tmp_path)
     os.makedirs(where.path)
-    with pytest.raises(RegistryError, match="is no regular file"):
+    with pytest.raises(RegistryError, match="Is a directory"):
         files.plan_login(where, REGISTRY, MOBY)
     os.rmdir(where.path)
     os.mkfifo(where.path)

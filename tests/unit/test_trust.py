@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli
@@ -32,9 +34,6 @@ from ansible_collections.stronghold.registry.plugins.module_utils._trust_engine 
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_system import SystemStore
 from hypothesis import given
 from hypothesis import strategies as st
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REGISTRY = "registry.lab:5000"
 PEM = """-----BEGIN CERTIFICATE-----
@@ -479,7 +478,7 @@ def test_what_somebody_else_wrote_is_replaced_by_force_only(
     ],
 )
 def test_a_file_of_others_that_makes_the_registry_insecure(text: str, verdict: bool) -> None:
-    assert podman.makes_insecure(text, REGISTRY) is verdict
+    assert podman.makes_insecure(podman.parse_tables(text), REGISTRY) is verdict
 
 
 def test_a_file_of_others_that_undoes_tls_is_named(tmp_path: Path) -> None:
@@ -564,3 +563,86 @@ def test_any_login_is_toml_and_in_no_diff(username: str, password: str) -> None:
     shown = containerd._kind(REGISTRY).show(text.encode())
     assert "(a login)" in shown
     assert asked.login.header not in "".join(shown)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_link_is_not_written_through(tmp_path: Path, number: int) -> None:
+    engine = engines(tmp_path)[number]
+    (tmp_path / "etc").mkdir()
+    perform(engine, desired(ca_certificate=PEM))
+    path = next(path for path in tmp_path.rglob("ca.crt"))
+    theirs = tmp_path / "bundle.crt"
+    theirs.write_text(SELF_SIGNED)
+    path.unlink()
+    path.symlink_to(theirs)
+    with pytest.raises(RegistryError, match="is a symbolic link; look at where it leads"):
+        engine.plan(desired(ca_certificate=PEM))
+    perform(engine, desired(ca_certificate=PEM, force=True))
+    assert (path.is_symlink(), path.read_text(), theirs.read_text()) == (False, PEM, SELF_SIGNED)
+    path.unlink()
+    path.symlink_to(theirs)
+    perform(engine, desired(state="absent"))
+    assert (path.exists(), theirs.read_text()) == (False, SELF_SIGNED)
+
+
+@pytest.mark.parametrize("registry", ["172.17.0.5:5000", "172.17.0.5"])
+def test_an_address_in_an_insecure_network_is_refused(tmp_path: Path, registry: str) -> None:
+    config = tmp_path / "etc/docker/daemon.json"
+    config.parent.mkdir(parents=True)
+    config.write_text('{"insecure-registries": ["10.0.0.0/8", "172.16.0.0/12"]}')
+    with pytest.raises(RegistryError, match=rf"{config} makes all of 172\.16\.0\.0/12 insecure, {registry} too"):
+        docker(tmp_path).plan(desired(registry=registry, ca_certificate=PEM))
+    perform(docker(tmp_path), desired(registry="192.168.0.5:5000", ca_certificate=PEM))
+    perform(docker(tmp_path), desired(registry=registry, security="insecure"))
+
+
+def test_texts_of_others_are_in_no_diff(tmp_path: Path) -> None:
+    theirs = tmp_path / "etc/containerd/certs.d" / REGISTRY / "hosts.toml"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text('[host."https://x".header]\nX-Auth-Token = "hush"\n')
+    steps = engines(tmp_path)[1].plan(desired(force=True)).steps
+    assert steps[0].before == f"{theirs}: (a text of others)\n"
+
+
+def test_an_upstream_has_one_mirror(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    engine = engines(tmp_path)[2]
+    perform(engine, desired(registry="other.lab", mirrored=["quay.io"]))
+    with pytest.raises(RegistryError, match=r"^mirrored: .*stronghold-other\.lab\.conf tells already .* quay\.io"):
+        engine.plan(desired(mirrored=["docker.io", "quay.io"]))
+    perform(engine, desired(mirrored=["docker.io"]))
+
+
+def test_registries_that_look_alike_have_files_of_their_own() -> None:
+    names = ["[2001:db8::1]:5000", "[2001:db8::1:5000]", "db8.lab:5000", "db8-lab:5000"]
+    assert len({desired(registry=name).file_name for name in names}) == len(names)
+
+
+def test_a_store_that_was_left_behind_is_renewed(tmp_path: Path) -> None:
+    install(tmp_path, "update-ca-certificates")
+    store = SystemStore(root=str(tmp_path))
+    links = tmp_path / "etc/ssl/certs"
+    links.mkdir(parents=True)
+    (links / "ca-certificates.crt").write_text(PEM)
+    (links / "stronghold-registry.lab_5000-1.pem").symlink_to(tmp_path / "gone.crt")
+    assert store.is_found(desired(state="absent"))
+    assert len(store.plan(desired(state="absent")).steps) == 1
+    assert not store.is_found(desired(state="absent", registry="other.lab"))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, make: Any) -> None:
+    path = tmp_path / "etc/docker/daemon.json"
+    path.parent.mkdir(parents=True)
+    make(path)
+    with pytest.raises(RegistryError, match=f"{path} (is no regular file|cannot be read)"):
+        docker(tmp_path).plan(desired())
+
+
+def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "etc/docker/daemon.json"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    os.truncate(path, 2**40)
+    with pytest.raises(RegistryError, match=f"{path} is longer than 16 MiB"):
+        docker(tmp_path).plan(desired())
