@@ -9,7 +9,8 @@ ANSIBLE_BUNDLE := 14.5.0
 VENV := build/venv
 COLLECTIONS := build/collections
 CONTROLLER := $(VENV)/.controller $(COLLECTIONS)/.ansible-$(ANSIBLE_BUNDLE)
-TESTS := $(CONTROLLER) $(VENV)/.tests
+TESTS := $(CONTROLLER) $(VENV)/.tests $(COLLECTIONS)/.compared-$(ANSIBLE_BUNDLE)
+BENCH := $(TESTS) $(VENV)/.bench
 PARTS := lint units modules sanity package molecule
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PLAYBOOK = ansible-playbook -i playbooks/inventory/this_machine.yml \
@@ -20,7 +21,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: docs help up down test $(PARTS) lab lab-down packages engine images clean
+.PHONY: docs help up down test bench $(PARTS) lab lab-down packages engine images clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[^\t].*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ $(PARTS): $(TESTS)
 
 modules: packages engine
 molecule: images
+
+bench: $(BENCH) images ## Measure anew what docs/benchmarks.md says, or a part: ARGS="NAME ..."; ARGS=--help
+	@PYTHONPATH=$(COLLECTIONS) python -m tests.bench.run $(ARGS)
 
 lab: $(TESTS) images ## Boot the hosts of SCENARIO=default, and leave them up for use by hand
 	@molecule create --scenario-name $(or $(SCENARIO),default)
@@ -75,9 +79,19 @@ $(VENV)/.tests: tests/requirements.txt $(VENV)/.controller
 	@$(VENV)/bin/pip install -qq --disable-pip-version-check -r requirements.txt -r $<
 	@touch $@
 
+$(VENV)/.bench: tests/bench/requirements.txt $(VENV)/.tests
+	@echo "Installing what the benchmarks need ..."
+	@$(VENV)/bin/pip install -qq --disable-pip-version-check -r requirements.txt -r tests/requirements.txt -r $<
+	@touch $@
+
 $(COLLECTIONS)/.ansible-$(ANSIBLE_BUNDLE): tools/fetch_collections.py | $(VENV)/.controller
 	@echo "Fetching collections ..."
 	@rm -rf $(COLLECTIONS) && mkdir -p $(COLLECTIONS)/ansible_collections/stronghold
 	@ln -s ../../../.. $(COLLECTIONS)/ansible_collections/stronghold/registry
 	@$(VENV)/bin/python $< ansible==$(ANSIBLE_BUNDLE) $(COLLECTIONS) community.docker community.library_inventory_filtering_v1
+	@touch $@
+
+$(COLLECTIONS)/.compared-$(ANSIBLE_BUNDLE): $(COLLECTIONS)/.ansible-$(ANSIBLE_BUNDLE)
+	@echo "Fetching the collections that the benchmarks compare with ..."
+	@$(VENV)/bin/python tools/fetch_collections.py ansible==$(ANSIBLE_BUNDLE) $(COLLECTIONS) community.crypto community.general
 	@touch $@
