@@ -55,7 +55,7 @@ class Contender:
 
     def time(self, case: str, clients: Callable[[], object]) -> float:
         """The seconds that *clients* take."""
-        _, taken = load(self.registry, clients)
+        taken = load(self.registry, clients)[1]
         self.loads.setdefault(case, []).append(taken)
         return taken.seconds
 
@@ -64,10 +64,11 @@ class Contender:
 
     def upload(self, clients: int, blobs: Sequence[tuple[str, Blob]]) -> None:
         """Push blobs to repositories: ask for a place for each, then send it whole."""
-        asked = [Transfer(f"{repository}/blobs/uploads/") for repository, _ in blobs]
+        asked = [Transfer(f"{repository}/blobs/uploads/") for repository, _blob in blobs]
         places = self.curl(1, 202, asked, 'request = "POST"')
         sent = [
-            Transfer(f"{place}&digest={blob.digest}", blob.path) for place, (_, blob) in zip(places, blobs, strict=True)
+            Transfer(f"{place}&digest={blob.digest}", blob.path)
+            for place, (_repository, blob) in zip(places, blobs, strict=True)
         ]
         self.curl(clients, 201, sent)
 
@@ -126,10 +127,10 @@ class Cases:
         """By their names, in an order in which each pull comes after its push."""
         for clients in CLIENTS:
             who = f"{clients} client{'s' if clients > 1 else ''}"
-            yield f"push blobs, {who}, MiB/s", partial(self.push_blobs, clients)
-            yield f"pull blobs, {who}, MiB/s", partial(self.pull_blobs, clients)
-            yield f"push manifests, {who}, 1/s", partial(self.push_manifests, clients)
-            yield f"pull manifests, {who}, 1/s", partial(self.pull_manifests, clients)
+            yield f"push blobs, {who}, MiB/s", partial(self.push_blobs, clients)[1]
+            yield f"pull blobs, {who}, MiB/s", partial(self.pull_blobs, clients)[1]
+            yield f"push manifests, {who}, 1/s", partial(self.push_manifests, clients)[1]
+            yield f"pull manifests, {who}, 1/s", partial(self.pull_manifests, clients)[1]
         yield "push an image, skopeo, MiB/s", self.push_image
         yield "pull an image, skopeo, MiB/s", self.pull_image
 

@@ -79,7 +79,7 @@ class Requests:
         options = [f'header = "{_ACCEPT}"', *([] if row.kept else ['header = "Connection: close"', "no-sessionid"])]
         options += [] if cost == OPEN else [f'user = "{self.fleet.account(cost)}"']
         transfers = [Transfer(self.manifest if row.what == "manifest" else "")] * count
-        _, taken = load(registry, partial(registry.curl, _CLIENTS, 200, transfers, *options))
+        taken = load(registry, partial(registry.curl, _CLIENTS, 200, transfers, *options))[1]
         self.loads.setdefault(kind, []).append(taken)
         return count / taken.seconds
 

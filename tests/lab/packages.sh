@@ -6,7 +6,9 @@
 # Debian packages that the tests need on this machine: the lab's makers and the independent judges.
 set -eu
 
-wanted=(apache2-utils buildah golang-docker-credential-helpers iptables kubernetes-client mmdebstrap openssl pass podman skopeo zstd)
+wanted=(apache2-utils buildah golang-docker-credential-helpers iptables mmdebstrap openssl pass podman skopeo zstd)
+# Others have it in a package of another name.
+command -v kubectl >/dev/null || wanted+=(kubernetes-client)
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query --show --showformat '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

@@ -33,7 +33,7 @@ def certificate(key: Key) -> str:
     return signed.public_bytes(serialization.Encoding.PEM).decode()
 
 
-FIRST, SECOND = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+FIRST, SECOND = (ec.generate_private_key(ec.SECP256R1()) for _number in range(2))
 RSA = rsa.generate_private_key(65537, 2048)
 
 
