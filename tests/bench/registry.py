@@ -127,10 +127,10 @@ class Cases:
         """By their names, in an order in which each pull comes after its push."""
         for clients in CLIENTS:
             who = f"{clients} client{'s' if clients > 1 else ''}"
-            yield f"push blobs, {who}, MiB/s", partial(self.push_blobs, clients)[1]
-            yield f"pull blobs, {who}, MiB/s", partial(self.pull_blobs, clients)[1]
-            yield f"push manifests, {who}, 1/s", partial(self.push_manifests, clients)[1]
-            yield f"pull manifests, {who}, 1/s", partial(self.pull_manifests, clients)[1]
+            yield f"push blobs, {who}, MiB/s", partial(self.push_blobs, clients)
+            yield f"pull blobs, {who}, MiB/s", partial(self.pull_blobs, clients)
+            yield f"push manifests, {who}, 1/s", partial(self.push_manifests, clients)
+            yield f"pull manifests, {who}, 1/s", partial(self.pull_manifests, clients)
         yield "push an image, skopeo, MiB/s", self.push_image
         yield "pull an image, skopeo, MiB/s", self.pull_image
 
