@@ -95,11 +95,19 @@ class Registry:
 
 @dataclass(frozen=True)
 class Load:
-    """A run of clients: its seconds, and the part of them that the registry and the clients kept their cores busy."""
+    """A run of clients: its seconds by the clock, and the processor time that the registry and the clients used."""
 
     seconds: float
-    registry_busy: float
-    clients_busy: float
+    registry_seconds: float
+    clients_seconds: float
+
+    @property
+    def registry_busy(self) -> float:
+        return self.registry_seconds / self.seconds
+
+    @property
+    def clients_busy(self) -> float:
+        return self.clients_seconds / self.seconds
 
 
 def client(*arguments: str, stdin: str | None = None) -> str:
@@ -115,8 +123,7 @@ def load(registry: Registry, clients: Callable[[], T]) -> tuple[T, Load]:
     seconds = time.perf_counter() - start
     # First the clients' own, since asking for the registry's runs a program.
     clients_used = _children_seconds() - clients_before
-    registry_used = registry.cpu_seconds() - registry_before
-    return result, Load(seconds, registry_used / seconds, clients_used / seconds)
+    return result, Load(seconds, registry.cpu_seconds() - registry_before, clients_used)
 
 
 def _children_seconds() -> float:

@@ -71,7 +71,7 @@ class Requests:
     loads: dict[Kind, list[Load]] = field(default_factory=dict)
 
     def run(self, kind: Kind) -> float:
-        """Requests a second."""
+        """Requests for each second of processor time that the registry used."""
         row, cost = kind
         registry = self.fleet.registries[row.key, cost != OPEN]
         count = max(2 * _CLIENTS, (_KEPT if row.kept else _NEW)[cost] // self.part)
@@ -81,7 +81,7 @@ class Requests:
         transfers = [Transfer(self.manifest if row.what == "manifest" else "")] * count
         taken = load(registry, partial(registry.curl, _CLIENTS, 200, transfers, *options))[1]
         self.loads.setdefault(kind, []).append(taken)
-        return count / taken.seconds
+        return count / taken.registry_seconds
 
 
 def measure(rounds: int, quick: bool) -> Result:
@@ -97,7 +97,7 @@ def measure(rounds: int, quick: bool) -> Result:
     return Result(
         name="requests",
         title="Keys, passwords and requests",
-        question="How many requests a second does a core answer, and how long do many pulls at once keep it busy?",
+        question="How many requests a second does a core answer, and for how long do many pulls keep it busy?",
         how=HOW.format(clients=_CLIENTS, layers=LAYERS, hosts=HOSTS, pull=pull),
         tables=[_rates_table(rates, requests.loads), _pulls_table(rates, pull)],
         plots=[_rates_plot(rates), _pulls_plot(rates, pull)],
@@ -170,8 +170,9 @@ def _pulls_plot(rates: Mapping[Kind, float], pull: Pull) -> Plot:
 
 HOW = (
     "Registries with the configuration of the role registry_server run on a lab host, pinned to one core; {clients} "
-    "clients of one curl ask from the other. Where the registry's core is busy near 1 the figure is its own, "
-    "else a lower bound. For one image of {layers} layers an engine was seen to ask {pull.anonymous} time without its "
-    "password and {pull.authenticated} times with it, over {pull.connections} connections. From that and the rates "
-    "over new connections follow the seconds that {hosts} pulls keep a core busy, without those to send the layers."
+    "clients of one curl ask from the other. Requests are counted against the processor time of the registry itself, "
+    "so that neither the clients nor the rest of the machine bounds them; times the part of the clock that its core "
+    "was busy, they are what clients saw. For one image of {layers} layers an engine was seen to ask {pull.anonymous} "
+    "time without its password and {pull.authenticated} times with it, over {pull.connections} connections. From that "
+    "and the rates over new connections follow the seconds for {hosts} pulls, without those to send the layers."
 )
