@@ -299,4 +299,5 @@ def test_absence_leaves_the_clients_as_they_were(lab: Lab, before: dict[str, str
     for host in CLIENTS:
         assert settings(lab, host) == before[host]
         refused(lab, host, UNTRUSTED)
+        assert lab.on(host, "find /etc/ssl/certs -xtype l") == ""
     assert lab.play("--limit", ",".join(CLIENTS), playbook="teardown").changes == ()

@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
+from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file, remove_file
 from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_anchor import read_anchor, render_anchor
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_desired import ABSENT, TLS, Desired
@@ -86,8 +86,20 @@ class SystemStore:
         missing = set(anchor) - set(read_anchor(read_file(bundle) or b""))
         if steps or missing or self._dangling(desired):
             reason = f"{bundle}: {'lacks the certificate' if missing else 'has to follow'}"
-            steps.append(Step(reason, lambda: renew(family.program)))
+            steps.append(Step(reason, lambda: self._renew(family, desired)))
         return EnginePlan(steps=tuple(steps), trust_files=tuple(file.path for file in wanted))
+
+    def _renew(self, family: Family, desired: Desired) -> None:
+        """Have the store follow its files.
+
+        Where update-ca-certificates adds nothing, it leaves the links of what is gone.
+        """
+        run_program(family.program)
+        dangling = self._dangling(desired)
+        for path in dangling:
+            remove_file(path)
+        if dangling:
+            run_program("openssl", "rehash", f"{self.root}{family.links}")
 
     def _family(self) -> Family | None:
         return next((family for family in FAMILIES if find_program(family.program, self.root)), None)
@@ -112,14 +124,14 @@ class SystemStore:
         return [os.path.join(place, each) for each in names if name.fullmatch(each)]
 
 
-def renew(program: str) -> None:
-    """Have the store follow its files.
+def run_program(*command: str) -> None:
+    """Run a program that renews the store.
 
-    :raises RegistryError: the program fails.
+    :raises RegistryError: it fails.
     """
     try:
-        done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise RegistryError(f"engines: {program} cannot be run ({error}).") from error
+        raise RegistryError(f"engines: {command[0]} cannot be run ({error}).") from error
     if done.returncode != 0:
-        raise RegistryError(f"engines: {program} failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise RegistryError(f"engines: {' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}")
