@@ -126,8 +126,8 @@ def places_of(account: Account, client: str) -> list[Place]:
     ]
 
 
-def chosen_clients(names: Sequence[str], accounts: Sequence[Account], *, absent: bool) -> list[str]:
-    """The kinds of clients to handle: those named, or with ``auto`` those on this host, or those with a file.
+def chosen_clients(names: Sequence[str], accounts: Sequence[Account], *, absent: bool, root: str = "") -> list[str]:
+    """The kinds of clients to handle: those named, or with ``auto`` those of the host below *root*, or with a file.
 
     :raises RegistryError: there is none to log in.
     """
@@ -135,7 +135,7 @@ def chosen_clients(names: Sequence[str], accounts: Sequence[Account], *, absent:
         return [client for client in PROGRAMS if client in names]
     if absent:
         return [client for client in PROGRAMS if any(_has_file(account, client) for account in accounts)]
-    here = [client for client, programs in PROGRAMS.items() if any(map(find_program, programs))]
+    here = [client for client, programs in PROGRAMS.items() if any(find_program(name, root) for name in programs)]
     if not here:
         raise RegistryError(
             "clients: there is none on this host. Install one (docker, podman, buildah or skopeo), or name the kind "

@@ -81,6 +81,8 @@ class Podman:
 
         :raises RegistryError: which file it is.
         """
+        if desired.trust == ABSENT:
+            return
         main = os.path.join(self.directory, "registries.conf")
         for path in [main, *sorted(glob.glob(f"{glob.escape(self.drop_ins)}/*.conf"))]:
             tables = parse_tables((read_file(path) or b"").decode("utf-8", "replace")) if path != ours else []

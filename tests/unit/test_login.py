@@ -176,13 +176,16 @@ def test_the_files_of_a_user() -> None:
     assert "/run/containers/0/auth.json" in root
 
 
-def test_named_clients_need_not_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login, "PROGRAMS", {"docker": ("no-such-program",), "podman": ("no-such-either", "sh")})
-    assert login.chosen_clients(["podman", "docker"], [], absent=False) == ["docker", "podman"]
-    assert login.chosen_clients(["auto"], [], absent=False) == ["podman"]
-    monkeypatch.setattr(login, "PROGRAMS", {"docker": ("no-such-program",)})
+def test_named_clients_need_not_be_there(tmp_path: Path) -> None:
+    def chosen(*names: str) -> list[str]:
+        return login.chosen_clients(names, [], absent=False, root=str(tmp_path))
+
+    assert chosen("podman", "docker") == ["docker", "podman"]
     with pytest.raises(RegistryError, match=r"^clients: there is none on this host"):
-        login.chosen_clients(["auto"], [], absent=False)
+        chosen("auto")
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/skopeo").touch(mode=0o755)
+    assert chosen("auto") == ["podman"]
 
 
 def test_to_log_out_clients_need_a_file(tmp_path: Path) -> None:
