@@ -163,6 +163,10 @@ class Lab:
         """A file of a host."""
         return subprocess.run(["docker", "exec", host, "cat", path], capture_output=True, check=True).stdout
 
+    def there(self, host: str, *paths: str) -> str:
+        """Those of the paths that are there, to be given to a command that must not fail over one that is not."""
+        return " ".join(self.on(host, f"for path in {' '.join(paths)}; do [ ! -e $path ] || echo $path; done").split())
+
     def reboot(self, host: str) -> None:
         """Boot a host's system anew, and wait until it is up. Its processes end; /run and /tmp are emptied."""
         subprocess.run(["docker", "restart", host], capture_output=True, check=True)

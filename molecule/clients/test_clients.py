@@ -50,8 +50,15 @@ PUSHES = {
 UNTRUSTED = r"x509: (certificate signed by unknown authority|.*not trusted)|certificate signed by unknown authority"
 NO_LOGIN = r"no basic auth credentials|unauthorized|authentication required|401 Unauthorized|authorization failed"
 PLACES = (
-    "/etc/docker /etc/containers /etc/containerd /usr/local/share/ca-certificates /root/.docker /root/.config /home/ada"
+    "/etc/docker",
+    "/etc/containers",
+    "/etc/containerd",
+    "/usr/local/share/ca-certificates",
+    "/root/.docker",
+    "/root/.config",
+    "/home/ada",
 )
+"""The directories in which files tell an engine of a registry."""
 
 
 def answers(lab: Lab, host: str, commands: dict[str, str], image: str, *, fails: bool = False) -> dict[str, str]:
@@ -70,16 +77,12 @@ def pulled(lab: Lab, image: str = IMAGE, *, without: tuple[str, ...] = ()) -> No
         answers(lab, host, {name: text for name, text in PULLS.items() if name not in without}, image)
 
 
-def places(lab: Lab, host: str) -> str:
-    """The directories of a host, of those that are there, in which files tell an engine of a registry."""
-    return " ".join(lab.on(host, f"for place in {PLACES}; do [ ! -e $place ] || echo $place; done").split())
-
-
 def settings(lab: Lab, host: str) -> str:
     """All files that may tell an engine of a registry, with owner and mode; docker's own identity aside."""
+    places = lab.there(host, *PLACES)
     return lab.on(
         host,
-        f"find {places(lab, host)} -type f -not -name key.json -not -path '*/.local/*' -printf '%p %u %m %s\\n' | sort",
+        f"find {places} -type f -not -name key.json -not -path '*/.local/*' -printf '%p %u %m %s\\n' | sort",
     )
 
 
@@ -120,7 +123,7 @@ def test_each_engine_pushes_and_pulls(lab: Lab) -> None:
 
 
 def test_nothing_was_made_for_engines_that_are_not_there(lab: Lab) -> None:
-    assert lab.on(SERVER, f"find {places(lab, SERVER)} -name '*{HOST}*'") == ""
+    assert lab.on(SERVER, f"find {lab.there(SERVER, *PLACES)} -name '*{HOST}*'") == ""
 
 
 def test_a_login_that_works_no_longer_is_noticed(lab: Lab) -> None:
@@ -256,7 +259,7 @@ def test_two_registries_stay_apart(lab: Lab) -> None:
     lab.play(playbook="teardown", **other)
     for host in CLIENTS:
         # 1 says that nothing was found, 2 that something could not be read.
-        lab.on(host, f"grep -rl --exclude-dir=.local other.lab {places(lab, host)} && exit 9 || [ $? -eq 1 ]")
+        lab.on(host, f"grep -rl --exclude-dir=.local other.lab {lab.there(host, *PLACES)} && exit 9 || [ $? -eq 1 ]")
     pulled(lab)
 
 

@@ -336,7 +336,8 @@ def test_stages_follow_each_other_both_ways(lab: Lab, pull: Callable[[], str]) -
 def traces_of_the_registry(lab: Lab) -> list[str]:
     """The files and directories on the client that name the registry."""
     named = f"-type d -name '{REGISTRY}' -o -type f -name '*.json' -exec grep -q '{REGISTRY}' {{}} ';'"
-    return lab.on(CLIENT, f"find /etc/docker /root/.docker '(' {named} ')' -print | sort").splitlines()
+    places = lab.there(CLIENT, "/etc/docker", "/root/.docker")
+    return lab.on(CLIENT, f"find {places} '(' {named} ')' -print | sort").splitlines()
 
 
 def test_teardown_leaves_the_hosts_as_they_were(lab: Lab) -> None:
