@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from types import ModuleType
 
@@ -23,6 +24,11 @@ def remedy(library: str) -> str:
     """How to install a library for the Python that runs this module, as a clause of a sentence."""
     system, pypi = _PACKAGES[library]
     return f"install the system's package {system} or, from PyPI, {pypi} for {sys.executable}"
+
+
+def is_there(library: str) -> bool:
+    """Whether the Python that runs this module would find a library, which is not imported for it."""
+    return importlib.util.find_spec(library) is not None
 
 
 def require(name: str) -> ModuleType:

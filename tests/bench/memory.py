@@ -53,9 +53,9 @@ _JOBS: dict[str, tuple[str, dict[str, Any]]] = {
         "three keys of daemon.json",
         {"config": {"live-restore": True, "log-opts": {"max-size": "10m", "max-file": "3"}}},
     ),
-    "engine_info": (
+    "host_info": (
         "the registry's container, its image and its port",
-        {"containers": ["registry"], "images": [REGISTRY_IMAGE], "port": 5000},
+        {"containers": ["registry"], "images": [REGISTRY_IMAGE], "port": 5000, "libraries": ["yaml"]},
     ),
     "htpasswd": (
         f"a file of {_USERS} users",

@@ -34,6 +34,10 @@ from .registry import (
 __all__ = ["authority", "registry_binary", "start_registry"]
 
 
+BLOB_DIGITS = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+"""What OCI's image-spec gives as the digest of its empty descriptor."""
+
+
 def storage(path: Path, **options: Any) -> dict[str, Any]:
     return {"filesystem": {"rootdirectory": str(path / "data")}, **options}
 
@@ -139,6 +143,25 @@ def test_uploads_that_lead_elsewhere(run_module: RunModule, start_registry: Regi
     registry = start_registry(http={"addr": f"{LOOPBACK}:{(port := free_port())}", "host": "https://elsewhere.test"})
     message = failure(run_module, **{**registry.probe, "port": port})
     assert f"sends its clients to https://elsewhere.test for an upload, not to http://{HOST}:{port}" in message
+
+
+def test_a_blob_of_a_former_probe_is_mounted(run_module: RunModule, start_registry: RegistryFactory) -> None:
+    """It need not be uploaded again, unless a garbage collection took it; what a probe can find, it still finds."""
+    registry = start_registry(log={"level": "warn", "accesslog": {"disabled": False}})
+
+    def uploads() -> int:
+        log = registry.directory / "registry.log"
+        before = log.read_bytes()
+        assert run_module("registry_probe", **registry.probe)["pushed"]
+        return log.read_bytes()[len(before) :].count(b'"PUT /v2/stronghold/probe/blobs/uploads/')
+
+    assert [uploads(), uploads()] == [1, 0]
+    (blob,) = (registry.directory / "data").glob(f"**/blobs/sha256/44/{BLOB_DIGITS}/data")
+    blob.unlink()
+    assert uploads() == 1
+    elsewhere = start_registry(http={"addr": f"{LOOPBACK}:{(port := free_port())}", "host": "https://elsewhere.test"})
+    message = failure(run_module, **{**elsewhere.probe, "port": port})
+    assert "sends its clients to https://elsewhere.test for an upload" in message
 
 
 @pytest.fixture

@@ -1,18 +1,18 @@
 # Copyright (c) 2026, the stronghold.registry authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module engine_info: see DOCUMENTATION."""
+"""The module host_info: see DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: engine_info
-short_description: Tell which containers and images a Docker engine has, and who has a port
+module: host_info
+short_description: Tell what a host has of what a registry needs, in its engine, at its port and for its Python
 version_added: 1.0.0
 author:
   - the stronghold.registry authors (@stronghold)
 description:
-  - Answers in one task what a play has to know before it runs a container. It needs no library and no program, only
+  - Answers in one task what a play has to know before it runs a registry. It needs no library and no program, only
     the engine's socket and C(/proc).
   - Where no engine runs, that is no error, and none is started.
 attributes:
@@ -43,6 +43,12 @@ options:
     description:
       - The TCP port of the host of which to tell who has it, whatever address it is taken at.
     type: int
+  libraries:
+    description:
+      - The names by which Python would import libraries that later tasks need. They are looked for, not imported.
+    type: list
+    elements: str
+    default: []
   docker_socket:
     description:
       - Where the engine answers.
@@ -53,18 +59,19 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Look at the engine and the port
-  stronghold.registry.engine_info:
+- name: Look at the engine, the port and the libraries
+  stronghold.registry.host_info:
     containers: [registry]
     images: [registry:3.1.1]
     port: 5000
-  register: engine
+    libraries: [cryptography, passlib]
+  register: host
 
 - name: Check that the port is free, or ours
   ansible.builtin.assert:
     that:
-      - engine.port_programs | length == 0
-      - engine.port_containers | difference(['registry']) | length == 0
+      - host.port_programs | length == 0
+      - host.port_containers | difference(['registry']) | length == 0
 """
 
 RETURN = r"""
@@ -86,6 +93,12 @@ images:
   elements: str
   returned: success
   sample: ["registry:3.1.1"]
+missing_libraries:
+  description: Those of O(libraries) that the Python which runs this module does not find, in the same order.
+  type: list
+  elements: str
+  returned: success
+  sample: [passlib]
 port_containers:
   description: The names of the running containers that publish O(port), sorted.
   type: list
@@ -103,13 +116,14 @@ port_programs:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stronghold.registry.plugins.module_utils import _docker_engine, _engine_info
+from ansible_collections.stronghold.registry.plugins.module_utils import _docker_engine, _host_info
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 
 ARGUMENT_SPEC = {
     "containers": {"type": "list", "elements": "str", "default": []},
     "images": {"type": "list", "elements": "str", "default": []},
     "port": {"type": "int"},
+    "libraries": {"type": "list", "elements": "str", "default": []},
     "docker_socket": {"type": "path", "default": _docker_engine.DEFAULT_SOCKET},
 }
 
@@ -117,7 +131,7 @@ ARGUMENT_SPEC = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
-        result = _engine_info.run(module.params)
+        result = _host_info.run(module.params)
     except RegistryError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the stronghold.registry authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who has a port, in the words of the kernel and of the engine; real ones are in tests/modules/test_engine_info.py."""
+"""Who has a port, in the words of the kernel and of the engine; real ones are in tests/modules/test_host_info.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from ansible_collections.stronghold.registry.plugins.module_utils._engine_info import listening_inodes, publishers
+from ansible_collections.stronghold.registry.plugins.module_utils._host_info import listening_inodes, publishers
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the stronghold.registry authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Docker engine has, and who has a port of its host. The logic of the module engine_info."""
+"""What a host has in its Docker engine, at a port and for its Python. The logic of the module host_info."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.stronghold.registry.plugins.module_utils._dependencies import is_there
 from ansible_collections.stronghold.registry.plugins.module_utils._docker_engine import ask, may_be_asked
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
@@ -26,13 +27,16 @@ _PORTS = range(1, 65536)
 
 
 def run(params: dict[str, Any]) -> dict[str, Any]:
-    """The module engine_info: look, change nothing. Returns what the module does.
+    """The module host_info: look, change nothing. Returns what the module does.
 
-    :raises RegistryError: a port that is none, or an engine that listens and does not answer.
+    :raises RegistryError: a port or a library's name that is none, or an engine that listens and does not answer.
     """
     port = params["port"]
     if port is not None and port not in _PORTS:
         raise RegistryError(f"port: is {port}, wanted {_PORTS[0]} to {_PORTS[-1]}.")
+    for name in params["libraries"]:
+        if not name.isidentifier():
+            raise RegistryError(f"libraries: '{name}' is no name that Python imports; write such as yaml.")
     socket_path = params["docker_socket"]
     running = ask(socket_path, "/containers/json") if may_be_asked(socket_path) else None
     answers = isinstance(running, list)
@@ -41,6 +45,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
         "answers": answers,
         "containers": _containers(socket_path, params["containers"]) if answers else {},
         "images": [name for name in params["images"] if answers and _image_is_there(socket_path, name)],
+        "missing_libraries": [name for name in params["libraries"] if not is_there(name)],
         "port_containers": [] if port is None else publishers(running or [], port),
         "port_programs": [] if port is None else listeners(port),
     }

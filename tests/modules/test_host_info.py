@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the stronghold.registry authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module engine_info, against a real engine. Ports that containers publish are in the scenario refusals."""
+"""The module host_info, against a real engine. Ports that containers publish are in the scenario refusals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ import pytest
 from ._dockerd import Dockerd
 from .conftest import RunModule
 
-NOTHING = {"answers": False, "containers": {}, "images": [], "port_containers": [], "port_programs": []}
+NOTHING = {
+    "answers": False,
+    "containers": {},
+    "images": [],
+    "missing_libraries": [],
+    "port_containers": [],
+    "port_programs": [],
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +55,7 @@ def told(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_no_engine_and_no_port(run_module: RunModule, tmp_path: Path) -> None:
-    result = run_module("engine_info", containers=["a"], images=["b"], docker_socket=str(tmp_path / "docker.sock"))
+    result = run_module("host_info", containers=["a"], images=["b"], docker_socket=str(tmp_path / "docker.sock"))
     assert (told(result), result["changed"]) == (NOTHING, False)
 
 
@@ -57,9 +64,7 @@ def test_containers_and_images(run_module: RunModule, command: Any, engine: Dock
     names = ["first", "second", made[:12]]
     images = ["example/other:1", image, "no@sha256:" + "0" * 64]
     for check in (True, False):
-        result = run_module(
-            "engine_info", check=check, containers=names, images=images, docker_socket=str(engine.socket)
-        )
+        result = run_module("host_info", check=check, containers=names, images=images, docker_socket=str(engine.socket))
         assert result["answers"] is True
         assert result["images"] == [image]
         identifier = docker(engine, command, "inspect", "--format={{.Image}}", "second")
@@ -74,7 +79,7 @@ def test_programs_that_listen(run_module: RunModule, tmp_path: Path, address: st
     with socket.socket(family) as listener:
         listener.bind((address, 0))
         port = listener.getsockname()[1]
-        assert run_module("engine_info", port=port)["port_programs"] == []
+        assert run_module("host_info", port=port)["port_programs"] == []
         listener.listen()
         descriptor = listener.fileno()
         holder = subprocess.Popen(
@@ -82,12 +87,23 @@ def test_programs_that_listen(run_module: RunModule, tmp_path: Path, address: st
         )
         listener.close()
         try:
-            assert run_module("engine_info", port=port)["port_programs"] == ["squatter"]
+            assert run_module("host_info", port=port)["port_programs"] == ["squatter"]
         finally:
             holder.communicate()
-    assert run_module("engine_info", port=port)["port_programs"] == []
+    assert run_module("host_info", port=port)["port_programs"] == []
 
 
 @pytest.mark.parametrize("port", [0, 65536, -1])
 def test_a_port_that_is_none(run_module: RunModule, port: int) -> None:
-    assert run_module("engine_info", fails=True, port=port)["msg"] == f"port: is {port}, wanted 1 to 65535."
+    assert run_module("host_info", fails=True, port=port)["msg"] == f"port: is {port}, wanted 1 to 65535."
+
+
+def test_libraries_of_the_python_that_runs_it(run_module: RunModule) -> None:
+    wanted = ["json", "no_such_library", "cryptography", "another_one"]
+    assert run_module("host_info", libraries=wanted)["missing_libraries"] == ["no_such_library", "another_one"]
+
+
+@pytest.mark.parametrize("name", ["", "python3-yaml", ".yaml", "os.path"])
+def test_a_library_that_is_none(run_module: RunModule, name: str) -> None:
+    told = run_module("host_info", fails=True, libraries=[name])["msg"]
+    assert told == f"libraries: '{name}' is no name that Python imports; write such as yaml."
