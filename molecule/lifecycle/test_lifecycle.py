@@ -35,7 +35,7 @@ def served_fingerprint(lab: Lab) -> str:
 
 NEW_ANCHOR = (
     f"{SERVER}: Bring the trust anchor to the controller, for the clients",
-    f"{CLIENT}: Set what the host's engines trust",
+    f"{CLIENT}: Set what the host's engines trust, and who is logged in",
 )
 """What check mode can not foresee: that clients will trust a certificate that is not made yet."""
 

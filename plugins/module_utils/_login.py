@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -188,15 +188,10 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     for account in accounts:
         check_home(account)
     clients = chosen_clients(params["clients"], accounts, absent=desired.credentials is None)
-    plans = [
-        plan_place(place, desired) for account in accounts for client in clients for place in places_of(account, client)
-    ]
-    verified, warnings = _verify(desired, check_mode)
+    plans = plan_places(desired, accounts, clients)
+    verified, warnings = tried(desired, check_mode)
     if not check_mode:
-        for plan in plans:
-            with acting_as(plan.place.account):
-                for action in plan.actions:
-                    action()
+        perform(plans)
     return {
         "changed": any(plan.reasons for plan in plans),
         "reasons": [reason for plan in plans for reason in plan.reasons],
@@ -213,18 +208,31 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
-def plan_place(place: Place, desired: Desired) -> Plan:
-    """What has to be done to a file, planned with the rights of its user.
+def plan_places(desired: Desired, accounts: Sequence[Account], clients: Sequence[str]) -> list[Plan]:
+    """What has to be done to the files of these users' clients, each planned with the rights of its user.
 
     :raises RegistryError: it cannot be done.
     """
+    places = [place for account in accounts for client in clients for place in places_of(account, client)]
+    return [_plan_place(place, desired) for place in places]
+
+
+def _plan_place(place: Place, desired: Desired) -> Plan:
     with acting_as(place.account):
         if desired.credentials is None:
             return plan_logout(place, desired.registry)
         return plan_login(place, desired.registry, desired.credentials)
 
 
-def _verify(desired: Desired, check_mode: bool) -> tuple[Optional[bool], list[str]]:
+def perform(plans: Iterable[Plan]) -> None:
+    """Do what was planned, with the rights of the files' users."""
+    for plan in plans:
+        with acting_as(plan.place.account):
+            for action in plan.actions:
+                action()
+
+
+def tried(desired: Desired, check_mode: bool) -> tuple[Optional[bool], list[str]]:
     """Whether the login works, and warnings: in check mode a run before may be about to make it work."""
     if desired.credentials is None or not desired.verify:
         return None, []

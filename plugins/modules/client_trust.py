@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: client_trust
-short_description: Have this host's container engines trust a registry
+short_description: Have this host's container engines trust a registry, and its users logged in
 version_added: 1.0.0
 author:
   - the stronghold.registry authors (@stronghold)
@@ -18,6 +18,8 @@ description:
     needs neither a reload nor a restart. What stands in Docker's C(daemon.json), an insecure registry or a
     mirror, needs a reload, which the module asks for and does not do.
   - Moving from one kind of trust to the other leaves nothing of the former.
+  - Logs users of the host in, when asked, as M(stronghold.registry.registry_login) does, which is for hosts whose
+    trust is none of this collection's business.
 options:
   registry:
     description:
@@ -73,9 +75,9 @@ options:
     default: []
   username:
     description:
-      - Who logs in. For containerd only, whose sole place for a login is the file with the trust.
-      - Everything that containerd runs on this host may then pull. See M(stronghold.registry.registry_login)
-        for the other engines.
+      - The user of the registry that logs in.
+      - containerd's sole place for a login is the file with the trust, where this one is written whatever O(login)
+        says. Everything that containerd runs on this host may then pull.
     type: str
     default: ""
   password:
@@ -83,6 +85,21 @@ options:
       - The password of O(username).
     type: str
     default: ""
+  login:
+    description:
+      - Whether O(users) are logged in, as O(username), with the clients of O(engines) that keep logins in files of
+        users. These are Docker, rootless Docker, and Podman with its relatives.
+      - With V(absent) an entry of the registry is taken away, whoever logged in, for Docker and Podman both.
+    type: str
+    choices: [present, absent, untouched]
+    default: untouched
+  verify:
+    description:
+      - With O(login=present), try the login at the registry in every run, before anything is written. One that it
+        refuses is an error.
+      - In check mode it is a warning instead, and not tried where the registry would first be trusted.
+    type: bool
+    default: true
   force:
     description:
       - Replace files that others made, that are no certificates, or that are symbolic links, where ours belong.
@@ -103,8 +120,8 @@ options:
     default: [auto]
   users:
     description:
-      - Users of this host that may have an engine of their own (rootless Docker). Their files are read and
-        written with their rights.
+      - Users of this host that are logged in, and that may have an engine of their own (rootless Docker). Their
+        files are read and written with their rights.
     type: list
     elements: str
     default: []
@@ -156,6 +173,15 @@ EXAMPLES = r"""
     registry: registry.lab:5000
     ca_certificate: "{{ lookup('ansible.builtin.file', 'registry-ca.crt') }}"
 
+- name: Trust it, and log root and a builder in
+  stronghold.registry.client_trust:
+    registry: registry.lab:5000
+    ca_certificate: "{{ lookup('ansible.builtin.file', 'registry-ca.crt') }}"
+    login: present
+    username: moby
+    password: "{{ vault_moby_password }}"
+    users: [root, builder]
+
 - name: Have Podman and containerd ask it first for images of two public registries
   stronghold.registry.client_trust:
     registry: registry.lab:5000
@@ -202,6 +228,18 @@ trust_files:
   elements: str
   returned: always
   sample: [/etc/docker/certs.d/registry.lab:5000/ca.crt]
+login_files:
+  description: The files of users that have the login after the run, or that name the credential helper which has it.
+  type: list
+  elements: str
+  returned: always
+  sample: [/root/.docker/config.json]
+verified:
+  description:
+    - Whether the registry let the user in. Always true outside of check mode, where it was tried.
+    - Null where it was not, and where the registry asks nobody for a password.
+  type: bool
+  returned: always
 foreign:
   description: Files of others in the directory of the registry's trust anchor. They are left alone.
   type: list
@@ -254,6 +292,8 @@ ARGUMENT_SPEC = {
     "mirrored": {"type": "list", "elements": "str", "default": []},
     "username": {"type": "str", "default": ""},
     "password": {"type": "str", "default": "", "no_log": True},
+    "login": {"type": "str", "choices": list(_trust.LOGINS), "default": "untouched"},
+    "verify": {"type": "bool", "default": True},
     "force": {"type": "bool", "default": False},
     "engines": {"type": "list", "elements": "str", "choices": ["auto", *_trust.ENGINES], "default": ["auto"]},
     "users": {"type": "list", "elements": "str", "default": []},
