@@ -677,6 +677,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "dockerd": dockerd,
         "active": service.active,
         "enabled": service.enabled,
+        "systemd": service.systemd,
         "reload_required": made.needs.reload,
         "restart_required": made.needs.restart,
         "placeholders": list(made.placeholders),

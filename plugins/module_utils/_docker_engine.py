@@ -200,17 +200,18 @@ def _all_running_flags() -> Iterator[tuple[Flag, ...]]:
 
 @dataclass(frozen=True)
 class Service:
-    """How the engine is kept running: whether it runs now, and whether it will after the next boot."""
+    """How the engine is kept running: whether it runs now, whether it will after the next boot, whether by systemd."""
 
     active: bool = False
     enabled: bool = False
+    systemd: bool = False
 
 
 def service_state(root: str = "") -> Service:
     """What systemd says of docker.service; without systemd, whether it runs and the init script is linked."""
     if os.path.isdir(f"{root}/run/systemd/system"):
         told = _run("systemctl", "show", "docker.service", "--property=ActiveState,UnitFileState").stdout.split()
-        return Service(active="ActiveState=active" in told, enabled="UnitFileState=enabled" in told)
+        return Service("ActiveState=active" in told, "UnitFileState=enabled" in told, systemd=True)
     linked = bool(glob.glob(f"{root}/etc/rc[2-5].d/S[0-9][0-9]docker"))
     return Service(active=any(True for _flags in _all_running_flags()), enabled=linked)
 

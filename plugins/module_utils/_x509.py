@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.stronghold.registry.plugins.module_utils._certificate import (
+    CA,
     KEY_USAGE,
     Authority,
     Certificate,
@@ -133,6 +134,41 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
 
     :raises RegistryError: wrong parameters, files that are unreadable or do not fit, or a library that is missing.
     """
+    if params["ca"] is None or params["state"] == "absent":
+        return _run_one(params, check_mode=check_mode)
+    # Both are checked before either is made.
+    if not parse_request(params).ca_path:
+        raise RegistryError("ca: there is no place for it; give ca_path and ca_privatekey_path.")
+    try:
+        authority = _run_one(_ca_params(params), check_mode=check_mode)
+    except RegistryError as error:
+        raise RegistryError(f"ca: {error}") from error
+    signed = _run_one(params, check_mode=check_mode)
+    return {
+        **signed,
+        "changed": authority["changed"] or signed["changed"],
+        "reasons": [f"CA: {reason}" for reason in authority["reasons"]] + signed["reasons"],
+        "diff": [authority["diff"], signed["diff"]],
+        "ca": {name: authority[name] for name in ("filename", *_FACTS)},
+    }
+
+
+def _ca_params(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a task of its own that makes the CA, whose files belong to whoever runs the module."""
+    return {
+        **dict.fromkeys(params),
+        **params["ca"],
+        "path": params["ca_path"],
+        "privatekey_path": params["ca_privatekey_path"],
+        "privatekey_passphrase": params["ca_privatekey_passphrase"],
+        "state": "present",
+        "usage": CA,
+        "mode": "0644",
+        "privatekey_mode": "0600",
+    }
+
+
+def _run_one(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if params["state"] == "absent":
         return _remove([params["path"], params["privatekey_path"]], check_mode=check_mode)
     request = parse_request(params)

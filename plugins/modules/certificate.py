@@ -66,6 +66,39 @@ options:
     description:
       - The passphrase of the private key of the CA.
     type: str
+  ca:
+    description:
+      - Makes or renews the CA of O(ca_path) as well, before it signs, as a task of its own with O(usage=ca) would.
+      - Its files belong to the user that runs the module, and only that one can read the key.
+      - A CA that stays is not touched by O(force), nor removed by O(state=absent).
+    type: dict
+    suboptions:
+      key_type:
+        description:
+          - The type of the CA's private key.
+        type: str
+        choices: [ecdsa, rsa]
+        default: ecdsa
+      key_size:
+        description:
+          - Its size in bits.
+        type: int
+      subject:
+        description:
+          - The subject of the CA.
+        type: dict
+        required: true
+      days:
+        description:
+          - How many days a new CA is valid.
+        type: int
+        default: 3650
+      renew_before:
+        description:
+          - The CA is renewed, with the same key, when it has fewer days left than this. Certificates do not outlive
+            their CA, so make it more than O(days).
+        type: int
+        default: 400
   key_type:
     description:
       - The type of the private key. V(ecdsa) costs a server a small part of what V(rsa) does at each connection.
@@ -146,6 +179,17 @@ EXAMPLES = r"""
     names: [registry.lab, 192.0.2.10]
     owner: "65532"
 
+- name: Make both in one task, which a run over many hosts does faster
+  stronghold.registry.certificate:
+    path: /srv/registry/certs/registry.crt
+    privatekey_path: /srv/registry/certs/registry.key
+    ca_path: /srv/ca/ca.crt
+    ca_privatekey_path: /srv/ca/ca.key
+    ca:
+      subject:
+        CN: Registry CA
+    names: [registry.lab, 192.0.2.10]
+
 - name: Make a certificate that clients trust by itself
   stronghold.registry.certificate:
     path: /srv/registry/certs/registry.crt
@@ -209,6 +253,10 @@ names:
   elements: str
   returned: always
   sample: [registry.lab, 192.0.2.10]
+ca:
+  description: Of the CA that O(ca) asks for, what is returned of a certificate, with RV(filename) and RV(certificate).
+  type: dict
+  returned: when O(ca) is given
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -224,6 +272,16 @@ ARGUMENT_SPEC = {
     "ca_path": {"type": "path"},
     "ca_privatekey_path": {"type": "path"},
     "ca_privatekey_passphrase": {"type": "str", "no_log": True},
+    "ca": {
+        "type": "dict",
+        "options": {
+            "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
+            "key_size": {"type": "int"},
+            "subject": {"type": "dict", "required": True},
+            "days": {"type": "int", "default": 3650},
+            "renew_before": {"type": "int", "default": 400},
+        },
+    },
     "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
     "key_size": {"type": "int"},
     "subject": {"type": "dict", "default": {}},

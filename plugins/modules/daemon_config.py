@@ -152,6 +152,10 @@ enabled:
   description: Whether the engine is started at boot, by systemd or else by its init script.
   type: bool
   returned: always
+systemd:
+  description: Whether systemd runs this host.
+  type: bool
+  returned: always
 reload_required:
   description: Whether a running engine has to be reloaded (SIGHUP) to do as the file says.
   type: bool

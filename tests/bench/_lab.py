@@ -22,7 +22,7 @@ from ansible.release import __version__ as ansible_version
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "bench"
 NETWORK = "stronghold-bench"
-REGISTRY_IMAGE = "stronghold/registry-package:debian-12"
+REGISTRY_IMAGE = "stronghold/registry-package:2"
 """What roles/registry_server calls the image that it builds from Debian's package."""
 
 _BASE = "stronghold-lab/debian12:engine"

@@ -30,9 +30,9 @@ The hosts are containers from the lab's image with a Docker engine, which does n
 its own, with TLS and a user of bcrypt cost 5. Each play runs over the connection `community.docker.docker` with
 pipelining and {_FORKS} forks, and is timed from start to end of the process. The *floor* gathers facts and pings. *By
 hand* is [tests/bench/by_hand/client.yml](../tests/bench/by_hand/client.yml): file, copy and template tasks, and a
-handler that tries the login when it was changed. Ours is the play of `site.yml` that is about clients: it checks its
-variables, finds the engines, and tries the login in every run. Before each *first* run all that a run makes is
-removed; the *settled* run follows it, and must change nothing."""
+handler that tries the login when it was changed; like ours, it gathers no facts. Ours is the play of `site.yml` that
+is about clients: it checks its variables, finds the engines, and tries the login in every run. Before each *first*
+run all that a run makes is removed; the *settled* run follows it, and must change nothing."""
 
 
 def measure(rounds: int, quick: bool) -> Result:

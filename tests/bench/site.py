@@ -43,10 +43,10 @@ the connection `community.docker.docker` with pipelining, and is timed from star
 engine restarted; packages, engine and the registry's image stay. The *settled* run follows it, and must change
 nothing. *By hand* is [tests/bench/by_hand/site.yml](../tests/bench/by_hand/site.yml): community.crypto for CA and
 certificate, community.general.htpasswd in a loop, community.docker.docker_container with the options that we set, a
-template for `config.yml`, trust and login. It gathers no facts, checks no variable, and does not prove that the
-registry serves, while ours pushes, pulls and is refused. Its bcrypt cost is 12, which the module fixes; ours runs
-with cost 12 as well, and with our default, 10. *Mitogen* is the strategy `mitogen_linear`. From 200 users on there is
-no warm-up, and with 1000 users only one round, since the loop takes many minutes."""
+template for `config.yml`, trust and login. Like ours it gathers no facts. It checks no variable and does not prove
+that the registry serves, while ours pushes, pulls and is refused. Its bcrypt cost is 12, which the module fixes; ours
+runs with cost 12 as well, and with our default, 10. *Mitogen* is the strategy `mitogen_linear`. From 200 users on
+there is no warm-up, and with 1000 users only one round, since the loop takes many minutes."""
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,46 @@ def test_go_and_python_accept_it(
             ask_with_python("other.lab", port, anchor)
 
 
+def test_a_ca_and_what_it_signs_in_one_task(run_module: RunModule, command: Any, tmp_path: Path, server: Pair) -> None:
+    ca = Pair(tmp_path, "own")
+    wanted = {**server.params, **ca.as_ca, "names": NAMES, "ca": {"subject": {"CN": "One CA"}}, "mode": "0444"}
+    foreseen = run_module("certificate", check=True, **wanted)
+    assert not ca.certificate.exists()
+    made = run_module("certificate", **wanted)
+    assert foreseen["reasons"] == made["reasons"]
+    assert made["reasons"][0].startswith("CA: ")
+    assert [part["before"] for part in made["diff"]] == ["", ""]
+    assert made["ca"]["certificate"] == ca.certificate.read_text()
+    command("openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", ca.certificate, server.certificate)
+    assert "CN = One CA" in command("openssl", "x509", "-in", ca.certificate, "-noout", "-subject")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (ca.certificate, ca.key)] == [0o644, 0o600]
+    # The same as two tasks make, so they go on with what one has made, and it with theirs.
+    alone = {**ca.params, "usage": "ca", "subject": {"CN": "One CA"}, "days": 3650, "renew_before": 400}
+    for settled in (wanted, {**server.params, **ca.as_ca, "names": NAMES, "mode": "0444"}, alone):
+        assert run_module("certificate", **settled)["changed"] is False
+    renewed = run_module("certificate", **{**wanted, "ca": {**wanted["ca"], "days": 9000, "renew_before": 3700}})
+    assert [reason.partition(" ")[0] for reason in renewed["reasons"]] == ["CA:"]
+    command("openssl", "verify", "-x509_strict", "-CAfile", ca.certificate, server.certificate)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"ca": {"subject": {}}}, "ca: subject is empty"),
+        ({"ca": {"subject": {"CN": "One CA"}, "days": 0}}, "ca: days is 0"),
+        ({"names": []}, "names is empty"),
+        ({"ca_path": None, "ca_privatekey_path": None}, "ca: there is no place for it; give ca_path and"),
+    ],
+)
+def test_nothing_is_made_of_a_ca_and_a_certificate_where_either_is_wrong(
+    run_module: RunModule, tmp_path: Path, server: Pair, changes: dict[str, Any], told: str
+) -> None:
+    ca = Pair(tmp_path, "own")
+    wanted = {**server.params, **ca.as_ca, "names": NAMES, "ca": {"subject": {"CN": "One CA"}}}
+    assert run_module("certificate", fails=True, **{**wanted, **changes})["msg"].startswith(told)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_key_is_kept_when_only_names_change(run_module: RunModule, ca: Pair, server: Pair) -> None:
     run_module("certificate", **server.params, **ca.as_ca, names=["registry.lab", "old.lab"])
     certificate, key = server.contents
