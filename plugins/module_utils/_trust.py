@@ -11,6 +11,7 @@ from typing import Any, Optional
 from ansible_collections.stronghold.registry.plugins.module_utils import _login
 from ansible_collections.stronghold.registry.plugins.module_utils._accounts import Account, check_home, find_account
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._login_files import Plan
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_containerd import Containerd
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_desired import ABSENT, Desired, parse_desired
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_docker import Docker, RootlessDocker
@@ -91,7 +92,7 @@ def desired_login(params: dict[str, Any]) -> Optional[_login.Desired]:
 
 def plan_logins(
     login: Optional[_login.Desired], users: Sequence[str], engines: Sequence[ContainerEngine]
-) -> list[_login.Plan]:
+) -> list[Plan]:
     """What has to be done to the files of users of these engines; to log out, to all that are there.
 
     :raises RegistryError: a user without a home, or a file or helper that cannot be used.
@@ -120,7 +121,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     plans = [engine.plan(desired) for engine in engines]
     steps = [step for planned in plans for step in planned.steps]
     logins = plan_logins(login, params["users"], engines)
-    verified, warnings = None, []
+    verified: Optional[bool] = None
+    warnings: list[str] = []
     # A registry that this run would first make trusted may not be there yet in check mode.
     if login is not None and not (check_mode and steps):
         verified, warnings = _login.tried(login, check_mode)
