@@ -9,10 +9,14 @@ which registry, and stdout has the answer, or what is wrong.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -22,6 +26,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_clie
 
 _TIMEOUT = 60.0
 """Seconds for one answer; before its first a helper may have to start an agent."""
+
+_LONGEST = 64 * 1024
+"""Bytes of an answer."""
 
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _NOT_FOUND = "credentials not found in native keychain"
@@ -87,24 +94,27 @@ class Helper:
         if not _NAME.fullmatch(self.name):
             raise RegistryError(f"{self.path}: '{self.name}' is no name of a credential helper; mend the file.")
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [str(self), action],
-                input=text.encode(),
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                check=False,
-                timeout=_TIMEOUT,
                 cwd=self.account.home,
                 env=_environment(self.account),
                 # Without a terminal nothing waits for somebody to type a passphrase.
                 start_new_session=True,
                 **_identity(self.account),
             )
-        except subprocess.TimeoutExpired as error:
-            raise self._failure(action, f"no answer in {_TIMEOUT:.0f} seconds") from error
         except OSError as error:
             raise self._failure(action, f"{error.strerror}; install it") from error
-        return done.returncode == 0, done.stdout.decode("utf-8", "replace").strip()
+        late = threading.Event()
+        with process, _killed_after(_TIMEOUT, process, late):
+            answer = _converse(process, text.encode())
+        if late.is_set():
+            raise self._failure(action, f"no answer in {_TIMEOUT:.0f} seconds")
+        if len(answer) > _LONGEST:
+            raise self._failure(action, f"it answers more than {_LONGEST} bytes")
+        return process.returncode == 0, answer.decode("utf-8", "replace").strip()
 
     def _failure(self, action: str, cause: str) -> RegistryError:
         said = f": {' '.join(cause[:_SAID].split())}" if cause else ""
@@ -112,6 +122,41 @@ class Helper:
             f"{self.path}: the credential helper {self} of user '{self.account.name}' fails to {action} "
             f"credentials{said}. Mend it, or take it out of that file."
         )
+
+
+@contextlib.contextmanager
+def _killed_after(seconds: float, process: subprocess.Popen[bytes], late: threading.Event) -> Iterator[None]:
+    """Kill a program that has not ended in time, with all that it started, and say so."""
+
+    def kill() -> None:
+        late.set()
+        _kill(process)
+
+    timer = threading.Timer(seconds, kill)
+    timer.start()
+    try:
+        yield
+        process.wait()
+    finally:
+        timer.cancel()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _converse(process: subprocess.Popen[bytes], request: bytes) -> bytes:
+    """What a program answers, or somewhat more than is read of one that goes on and on."""
+    stdin, stdout = process.stdin, process.stdout
+    if stdin is None or stdout is None:
+        raise ValueError("The program has no pipes to speak through.")
+    with contextlib.suppress(BrokenPipeError), stdin:
+        stdin.write(request)
+    answer = stdout.read(_LONGEST + 1)
+    if len(answer) > _LONGEST:
+        _kill(process)
+    return answer
 
 
 def _identity(account: Account) -> dict[str, Any]:

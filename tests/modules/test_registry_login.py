@@ -621,6 +621,17 @@ def test_a_helper_that_answers_nonsense_is_told(login: Login, user: User) -> Non
     assert "hush" not in json.dumps(failed)
 
 
+def test_a_helper_that_answers_without_end_is_ended(login: Login, user: User) -> None:
+    script(user, "endless", "#!/bin/sh\nyes '[\"hush\"]' &\nyes\n")
+    user.has(user.docker, {"credsStore": "endless"})
+    failed = login(fails=True)
+    assert "docker-credential-endless" in failed["msg"]
+    assert "it answers more than 65536 bytes" in failed["msg"]
+    assert "hush" not in json.dumps(failed)
+    # Nothing of it runs on; what is dead may still wait for its parent.
+    assert subprocess.run(["pgrep", "--runstates=RSDT", "-u", user.name], check=False).returncode == 1
+
+
 # What is seen of a run
 
 
