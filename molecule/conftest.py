@@ -71,7 +71,8 @@ class Lab:
         command = ["ansible-playbook", "--inventory", str(INVENTORY), "--limit", self.scenario, "--diff", "-vvv"]
         return subprocess.Popen(
             [*command, *options, f"--extra-vars=@{given}", f"stronghold.registry.{playbook}"],
-            env={**os.environ, **(environment or {})},
+            # Without colours, also where molecule forces them: the output is read.
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

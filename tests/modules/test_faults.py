@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,33 @@ def test_a_killed_run_never_leaves_half_a_file(
             contents.add((directory / "made" / name).read_bytes())
     # Before the rename the old file, after it the new one; a key that was made alone is completed by a later run.
     assert {name: len(contents) for name, contents in seen.items()} == dict.fromkeys(seen, 2)
+
+
+def test_a_kill_leaves_no_certificate_that_its_ca_has_not_signed(
+    run_module: RunModule, run_killed: Callable[..., int], command: Any, tmp_path: Path
+) -> None:
+    wanted: dict[str, Any] = {
+        "path": str(tmp_path / "made/certs/a.crt"),
+        "privatekey_path": str(tmp_path / "made/certs/a.key"),
+        "ca_path": str(tmp_path / "made/ca/ca.crt"),
+        "ca_privatekey_path": str(tmp_path / "made/ca/ca.key"),
+        "ca": {"subject": {"CN": "One CA"}},
+        "names": ["a.lab"],
+        "owner": NOBODY,
+    }
+    moment, ended = 0, -signal.SIGKILL
+    while ended != 0:
+        moment += 1
+        assert ended == -signal.SIGKILL
+        # Alternately the first of both, and a new key of a CA that is there.
+        if moment % 2:
+            shutil.rmtree(tmp_path / "made", ignore_errors=True)
+        wanted["ca"] = {"subject": {"CN": "One CA"}, "key_size": (256, 384)[moment % 2]}
+        ended = run_killed(moment, tmp_path / "made", "certificate", **wanted)
+        run_module("certificate", **wanted)
+        assert run_module("certificate", **wanted)["changed"] is False
+        command("openssl", "verify", "-x509_strict", "-CAfile", wanted["ca_path"], wanted["path"])
+    assert moment > 10
 
 
 @pytest.fixture
