@@ -8,8 +8,27 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How much of a benchmark is measured: how often, and at which sizes, where *known* has the values of others.
+
+    Without *sizes* it is all of them. *quick* is for a look: at the smallest, and with the least that there is to do.
+    """
+
+    rounds: int
+    quick: bool = False
+    sizes: Sequence[int] = ()
+    known: Mapping[str, list[float]] = field(default_factory=dict)
+
+    def of(self, sizes: Sequence[int]) -> list[int]:
+        if self.quick:
+            return list(sizes[:1])
+        return [size for size in sizes if size in self.sizes or not self.sizes]
 
 
 def alternate(

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ._lab import BUILD, Host, host, light_host, play, write_inventory
-from ._measure import alternate, medians, ratio
+from ._measure import Scope, alternate, medians, ratio
 from ._report import Cell, Plot, Result, Table, Target
 
 _WORK = BUILD / "fleet"
@@ -35,24 +35,25 @@ is about clients: it checks its variables, finds the engines, and tries the logi
 run all that a run makes is removed; the *settled* run follows it, and must change nothing."""
 
 
-def measure(rounds: int, quick: bool) -> Result:
-    sizes = _SIZES[:2] if quick else _SIZES
-    values: dict[str, list[float]] = {}
+def measure(scope: Scope) -> Result:
+    sizes = scope.of(_SIZES)
+    values = dict(scope.known)
     with ExitStack() as stack:
         server = stack.enter_context(host("fleet", _ADDRESS))
         server.build_registry_image()
         clients = [stack.enter_context(light_host(f"fleet-{number}")) for number in range(1, sizes[-1] + 1)]
         play("stronghold.registry.site", _inventory(server, []))
         for size in sizes:
-            values |= alternate(_contenders(server, clients[:size]), rounds)
+            values |= alternate(_contenders(server, clients[:size]), scope.rounds)
+    measured = [size for size in _SIZES if _key(_FLOOR, size, "") in values]
     return Result(
         name="fleet",
         title="Trust and login on many hosts",
         question="How long does it take until many hosts trust the registry and are logged in?",
         how=_HOW,
-        tables=[_table(values, sizes)],
-        plots=[_plot(values, sizes)],
-        targets=_targets(values, sizes),
+        tables=[_table(values, measured)],
+        plots=[_plot(values, measured)],
+        targets=_targets(values, measured),
         values=values,
     )
 
@@ -99,7 +100,7 @@ def _key(way: str, size: int, run: str) -> str:
     return f"{way}, {size} host{'s' if size > 1 else ''}" + (f", {run}" if run else "")
 
 
-def _table(values: dict[str, list[float]], sizes: tuple[int, ...]) -> Table:
+def _table(values: dict[str, list[float]], sizes: list[int]) -> Table:
     seconds = medians(values)
     rows: list[list[Cell]] = []
     for size in sizes:
@@ -115,7 +116,7 @@ def _keys(size: int, run: str) -> tuple[str, str, str]:
     return _key(_OURS, size, run), _key(_FLOOR, size, ""), _key(_BY_HAND, size, run)
 
 
-def _plot(values: dict[str, list[float]], sizes: tuple[int, ...]) -> Plot:
+def _plot(values: dict[str, list[float]], sizes: list[int]) -> Plot:
     seconds = medians(values)
     lines = [(_FLOOR, ""), *((way, run) for way in (_BY_HAND, _OURS) for run in _RUNS)]
     series = {
@@ -125,7 +126,7 @@ def _plot(values: dict[str, list[float]], sizes: tuple[int, ...]) -> Plot:
     return Plot("fleet", "Trust and login, from start to end of the play", "hosts", "seconds", True, True, series)
 
 
-def _targets(values: dict[str, list[float]], sizes: tuple[int, ...]) -> list[Target]:
+def _targets(values: dict[str, list[float]], sizes: list[int]) -> list[Target]:
     targets = []
     for size in sizes:
         for run in _RUNS:

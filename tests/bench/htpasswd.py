@@ -17,7 +17,7 @@ from typing import Any
 from passlib.hash import bcrypt
 
 from ._lab import ROOT, command
-from ._measure import alternate, medians, ratio
+from ._measure import Scope, alternate, medians, ratio
 from ._report import Result, Table, Target
 
 _MODULE = "ansible_collections.stronghold.registry.plugins.modules.htpasswd"
@@ -34,11 +34,11 @@ the number of cores; that time is taken in the same round from {sample} hashes o
 library in one thread. Start-up and parsing count for the module, not for the floor."""
 
 
-def measure(rounds: int, quick: bool) -> Result:
-    users = 100 if quick else 1000
+def measure(scope: Scope) -> Result:
+    users = 100 if scope.quick else 1000
     with TemporaryDirectory() as directory:
         path = Path(directory) / "htpasswd"
-        values = alternate(_contenders(path, users), rounds)
+        values = alternate(_contenders(path, users), scope.rounds)
     seconds = medians(values)
     return Result(
         name="htpasswd",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ._lab import BUILD, REGISTRY_IMAGE, ROOT, Host, host, play, write_inventory
-from ._measure import alternate, medians
+from ._measure import Scope, alternate, medians
 from ._report import Result, Table, Target
 
 _WORK = BUILD / "memory"
@@ -101,13 +101,13 @@ _JOBS: dict[str, tuple[str, dict[str, Any]]] = {
 """What each module does here, in words and as its parameters."""
 
 
-def measure(rounds: int, quick: bool) -> Result:
+def measure(scope: Scope) -> Result:
     modules = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[a-z]*.py"))
     if idle := set(modules) - set(_JOBS):
         raise LookupError(f"give a job to the modules {', '.join(sorted(idle))}")
     with host("memory", _ADDRESS) as server:
         inventory = _prepare(server)
-        values = alternate({name: _peak_of(server, inventory, name) for name in modules}, rounds)
+        values = alternate({name: _peak_of(server, inventory, name) for name in modules}, scope.rounds)
     megabytes = medians(values)
     return Result(
         name="memory",

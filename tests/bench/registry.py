@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from ._lab import BUILD, REGISTRY_IMAGE, host, play, write_inventory
 from ._load import Load, Registry, Transfer, client, load
 from ._load_images import MANIFEST_TYPE, Blob, Images
-from ._measure import alternate, medians, ratio
+from ._measure import Scope, alternate, medians, ratio
 from ._report import Cell, Result, Table, Target
 
 LIMIT = 0.97
@@ -160,15 +160,16 @@ def contenders() -> Iterator[dict[str, Contender]]:
         }
 
 
-def measure(rounds: int, quick: bool) -> Result:
+def measure(scope: Scope) -> Result:
     rows: list[list[Cell]] = []
     targets: list[Target] = []
     values: dict[str, list[float]] = {}
     with contenders() as registries, TemporaryDirectory() as directory:
-        cases = Cases(Images(Path(directory)), size=(64 if quick else 256) * MIB, count=50 if quick else 500)
+        size, count = (64, 50) if scope.quick else (256, 500)
+        cases = Cases(Images(Path(directory)), size * MIB, count)
         for case, run in cases.all():
             turns = {f"{case}, {who}": partial(run, case, each) for who, each in registries.items()}
-            figures = alternate(turns, rounds)
+            figures = alternate(turns, scope.rounds)
             by_hand, by_roles = figures.values()
             share = ratio(by_roles, by_hand)
             processor = _processor(*(each.loads[case] for each in registries.values()))

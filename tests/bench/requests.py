@@ -13,7 +13,7 @@ from functools import partial
 from ._lab import host
 from ._load import Load, Transfer, load
 from ._load_fleet import COSTS, KEYS, LAYERS, Fleet, Pull
-from ._measure import alternate, medians
+from ._measure import Scope, alternate, medians
 from ._report import Cell, Plot, Result, Table, Target
 
 OPEN = 0
@@ -84,14 +84,14 @@ class Requests:
         return count / taken.registry_seconds
 
 
-def measure(rounds: int, quick: bool) -> Result:
+def measure(scope: Scope) -> Result:
     kinds = [(row, cost) for row in ROWS for cost in row.costs]
     with host("reg") as server:
         server.build_registry_image()
         fleet = Fleet(server)
-        requests = Requests(fleet, fleet.push(), part=10 if quick else 1)
+        requests = Requests(fleet, fleet.push(), part=10 if scope.quick else 1)
         pull = fleet.pull()
-        values = alternate({_name(kind): partial(requests.run, kind) for kind in kinds}, rounds)
+        values = alternate({_name(kind): partial(requests.run, kind) for kind in kinds}, scope.rounds)
     figures = medians(values)
     rates = {kind: figures[_name(kind)] for kind in kinds}
     return Result(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ._lab import BUILD, Host, host, play, write_inventory
-from ._measure import alternate, medians, ratio
+from ._measure import Scope, alternate, medians, ratio
 from ._report import Cell, Plot, Result, Table, Target
 
 _WORK = BUILD / "site"
@@ -20,6 +20,7 @@ _ADDRESS = "site.bench"
 _RUNS = ("first", "settled")
 _MANY, _MOST = 200, 1000
 """Users from which a round is too long for one that does not count, and with which it is too long to be repeated."""
+_SIZES = (1, 20, _MANY, _MOST)
 
 _SAME_COST = {1: 0.8, 20: 0.5, _MANY: 0.3}
 _DEFAULT_COST = {20: 0.4, _MANY: 0.13}
@@ -71,15 +72,15 @@ _WAYS = (_BY_HAND, _SAME, _DEFAULT)
 _MITOGEN_WAYS = (_BY_HAND.with_mitogen(), _SAME.with_mitogen())
 
 
-def measure(rounds: int, quick: bool) -> Result:
-    sizes = [1] if quick else [1, 20, _MANY, _MOST]
-    values: dict[str, list[float]] = {}
+def measure(scope: Scope) -> Result:
+    values = dict(scope.known)
     with host("site", _ADDRESS) as server:
         server.build_registry_image()
-        for users in sizes:
+        for users in scope.of(_SIZES):
             ways = _WAYS + (_MITOGEN_WAYS if users == 1 else ())
             contenders = _contenders(server, users, ways)
-            values |= alternate(contenders, 1 if users == _MOST else rounds, warm_up=users < _MANY)
+            values |= alternate(contenders, 1 if users == _MOST else scope.rounds, warm_up=users < _MANY)
+    sizes = [users for users in _SIZES if _key(_BY_HAND, users, "first") in values]
     return Result(
         name="site",
         title="A registry in one playbook",
