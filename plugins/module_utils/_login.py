@@ -77,7 +77,7 @@ def parse_desired(params: Mapping[str, Any]) -> Desired:
 def _parse_credentials(params: Mapping[str, Any]) -> Credentials:
     username, password = params["username"] or "", params["password"] or ""
     if not username or not password:
-        raise RegistryError("username and password: give both, or set state to absent to log out.")
+        raise RegistryError("username and password: give both; only a logout needs none.")
     if ":" in username:
         raise RegistryError("username: has a colon, which no user of a registry can have.")
     return Credentials(username, password)

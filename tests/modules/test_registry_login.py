@@ -632,6 +632,82 @@ def test_a_helper_that_answers_without_end_is_ended(login: Login, user: User) ->
     assert subprocess.run(["pgrep", "--runstates=RSDT", "-u", user.name], check=False).returncode == 1
 
 
+# Together with the trust, by client_trust
+
+
+@pytest.fixture
+def use(run_module: RunModule, registry: Registry, user: User, tmp_path: Path) -> Login:
+    """Run client_trust for the user and the registry, with the engines' files in directories of the test's own."""
+    places = {
+        "docker_directory": str(tmp_path / "docker"),
+        "docker_socket": str(tmp_path / "docker.sock"),
+        "containers_directory": str(tmp_path / "containers"),
+        "engines": ["docker", "podman"],
+    }
+
+    def run(**changes: Any) -> dict[str, Any]:
+        return run_module("client_trust", **{**parameters(registry, user), **places, "login": "present", **changes})
+
+    return run
+
+
+def anchors_below(directory: Path) -> list[str]:
+    return sorted(path.parts[-4] for path in directory.glob("*/certs.d/*/ca.crt"))
+
+
+def test_trust_and_login_in_one_task(
+    use: Login, run_module: RunModule, registry: Registry, user: User, tmp_path: Path
+) -> None:
+    image = image_in(registry, run_module)
+    predicted = use(check=True)
+    assert (predicted["verified"], anchors_below(tmp_path), user.docker.exists()) == (None, [], False)
+    done = use()
+    assert done["reasons"] == predicted["reasons"]
+    assert (done["changed"], done["verified"]) == (True, True)
+    assert done["login_files"] == [str(user.docker), str(user.podman)]
+    assert anchors_below(tmp_path) == ["containers", "docker"]
+    assert can_pull(user, image) == [True, True]
+    again = use()
+    assert (again["changed"], again["reasons"], again["verified"]) == (False, [], True)
+    assert use(check=True, password="another")["verified"] is False
+    assert use(login="untouched", username="", password="")["changed"] is False
+
+    logged_out = use(login="absent", username="", password="")
+    assert (logged_out["changed"], logged_out["login_files"], logged_out["verified"]) == (True, [], None)
+    assert anchors_below(tmp_path) == ["containers", "docker"]
+    assert can_pull(user, image) == [False, False]
+
+    use()
+    away: dict[str, Any] = {"state": "absent", "login": "absent", "username": "", "password": "", "ca_certificate": ""}
+    predicted = use(check=True, **away)
+    gone = use(**away)
+    assert gone["reasons"] == predicted["reasons"]
+    assert (anchors_below(tmp_path), user.docker.exists(), user.podman.exists()) == ([], False, False)
+    assert use(**away)["changed"] is False
+
+
+def test_engines_that_are_not_named_are_not_logged_in(use: Login, user: User) -> None:
+    assert use(engines=["podman"])["login_files"] == [str(user.podman)]
+    assert not user.docker.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"password": REFUSED_PASSWORD}, "refuses the password of user moby"),
+        ({"password": ""}, "username and password: give both"),
+        ({"state": "absent"}, "login: is present, while state is absent"),
+        ({"users": ["nobody-of-this-name"]}, "users: there is no user 'nobody-of-this-name' on this host"),
+    ],
+)
+def test_a_login_that_cannot_be_leaves_the_trust_alone(
+    use: Login, user: User, tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    before = files_of(user)
+    assert told in use(**changes, fails=True)["msg"]
+    assert (anchors_below(tmp_path), files_of(user)) == ([], before)
+
+
 # What is seen of a run
 
 
