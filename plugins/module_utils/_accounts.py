@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
@@ -77,3 +77,14 @@ def check_home(account: Account, parameter: str = "users") -> None:
             f"{parameter}: the home of user '{account.name}', {account.home}, is not there or closed to the user; "
             "mend it or take the user out of the list."
         )
+
+
+def find_users(names: Iterable[str]) -> list[Account]:
+    """These users, each once, with homes that their files may lie in.
+
+    :raises RegistryError: there is no such user, or the home is none.
+    """
+    accounts = [find_account(name) for name in dict.fromkeys(names)]
+    for account in accounts:
+        check_home(account)
+    return accounts

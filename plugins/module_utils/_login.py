@@ -14,8 +14,7 @@ from typing import Any, Optional
 from ansible_collections.stronghold.registry.plugins.module_utils._accounts import (
     Account,
     acting_as,
-    check_home,
-    find_account,
+    find_users,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._address import (
     host_problems,
@@ -184,9 +183,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         that the registry refuses.
     """
     desired = parse_desired(params)
-    accounts = [find_account(name) for name in dict.fromkeys(params["users"])]
-    for account in accounts:
-        check_home(account)
+    accounts = find_users(params["users"])
     clients = chosen_clients(params["clients"], accounts, absent=desired.credentials is None)
     plans = plan_places(desired, accounts, clients)
     verified, warnings = tried(desired, check_mode)

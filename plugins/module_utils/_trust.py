@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _login
-from ansible_collections.stronghold.registry.plugins.module_utils._accounts import Account, check_home, find_account
+from ansible_collections.stronghold.registry.plugins.module_utils._accounts import (
+    Account,
+    check_home,
+    find_account,
+    find_users,
+)
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._login_files import Plan
 from ansible_collections.stronghold.registry.plugins.module_utils._trust_containerd import Containerd
@@ -99,14 +104,12 @@ def plan_logins(
     """
     if login is None:
         return []
-    accounts = [find_account(name) for name in dict.fromkeys(users)]
-    for account in accounts:
-        check_home(account)
-    absent = login.credentials is None
-    clients = list(dict.fromkeys(_CLIENTS[engine.name] for engine in engines if engine.name in _CLIENTS))
-    return _login.plan_places(
-        login, accounts, _login.chosen_clients(["auto"], accounts, absent=True) if absent else clients
-    )
+    accounts = find_users(users)
+    if login.credentials is None:
+        clients = _login.chosen_clients(["auto"], accounts, absent=True)
+    else:
+        clients = list(dict.fromkeys(_CLIENTS[engine.name] for engine in engines if engine.name in _CLIENTS))
+    return _login.plan_places(login, accounts, clients)
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
