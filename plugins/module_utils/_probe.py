@@ -17,7 +17,11 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 from urllib.parse import quote
 
-from ansible_collections.stronghold.registry.plugins.module_utils._client_certificate import check_client_pair
+from ansible_collections.stronghold.registry.plugins.module_utils._connection import (
+    parse_credentials,
+    parse_endpoint,
+    parse_timeout,
+)
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_client import (
     Client,
@@ -33,12 +37,10 @@ BASE = "/v2/"
 API_HEADER = "Docker-Distribution-Api-Version"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 # A repository's name: registry/api of distribution, reference grammar.
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _SHA256_DIGITS = 64
-_PORTS = range(1, 65536)
 _DAY = 24 * 60 * 60
 _REDIRECTIONS = (301, 302, 303, 307, 308)
 
@@ -97,47 +99,19 @@ def parse_expectations(params: Mapping[str, Any], check_mode: bool) -> Expectati
 
     :raises RegistryError: which one is wrong, and what it should be.
     """
-    username, password = params["username"] or "", params["password"] or ""
-    if bool(username) != bool(password):
-        raise RegistryError("username and password: give both or none.")
-    if ":" in username:
-        raise RegistryError("username: has a colon, which no user of a registry can have.")
+    credentials = parse_credentials(params)
     if not _REPOSITORY.fullmatch(params["repository"]):
         raise RegistryError(f"repository: '{params['repository']}' is no repository's name; write such as team/probe.")
-    if params["timeout"] <= 0:
-        raise RegistryError(f"timeout: is {params['timeout']}, wanted seconds above 0.")
-    endpoint = _parse_endpoint(params)
+    endpoint = parse_endpoint(params)
     return Expectations(
         endpoint=endpoint,
-        credentials=Credentials(username, password) if username else None,
-        anonymous=params["anonymous"] or ("refused" if username else "any"),
+        credentials=credentials,
+        anonymous=params["anonymous"] or ("refused" if credentials else "any"),
         fingerprint=_parse_fingerprint(params["fingerprint"] or "", endpoint),
         repository=params["repository"],
         push=params["push"] and not check_mode,
         delete=params["delete"],
-        timeout=float(params["timeout"]),
-    )
-
-
-def _parse_endpoint(params: Mapping[str, Any]) -> Endpoint:
-    hosts = {key: (params[key] or "").strip("[]") for key in ("host", "address")}
-    for key, host in hosts.items():
-        if (host or key == "host") and not _HOST.fullmatch(host):
-            raise RegistryError(
-                f"{key}: '{host}' is neither a name nor an address; write it without scheme, port and path."
-            )
-    if params["port"] not in _PORTS:
-        raise RegistryError(f"port: is {params['port']}, wanted {_PORTS[0]} to {_PORTS[-1]}.")
-    if params["client_certificate"] or params["client_key"]:
-        check_client_pair(params["client_certificate"], params["client_key"])
-    return Endpoint(
-        host=hosts["host"],
-        port=params["port"],
-        tls=params["security"] == "tls",
-        ca_certificate=params["ca_certificate"] or "",
-        address=hosts["address"],
-        client_certificate=params["client_certificate"],
-        client_key=params["client_key"],
+        timeout=parse_timeout(params),
     )
 
 

@@ -18,6 +18,8 @@ description:
   - Returns what it saw. Anything but what is expected fails, with one sentence on what is wrong.
   - A registry that refuses connections, hangs up or answers 503 is asked again until O(timeout) is over.
     Wrong answers are final.
+extends_documentation_fragment:
+  - stronghold.registry.connection
 attributes:
   check_mode:
     description: Does the same, without the push and what follows it.
@@ -30,56 +32,10 @@ attributes:
     platforms: posix
     support: full
 options:
-  host:
-    description:
-      - Name or address of the registry, as its clients write it. The certificate has to be for it.
-    type: str
-    required: true
-  port:
-    description:
-      - Port of the registry.
-    type: int
-    default: 5000
-  address:
-    description:
-      - Connect to this name or address, whatever O(host) resolves to. All else goes by O(host).
-      - For a server that probes itself, or one of several behind a load balancer.
-    type: str
-  security:
-    description:
-      - V(tls) demands TLS 1.2 or newer and a certificate that is valid, V(insecure) plain HTTP.
-    type: str
-    choices: [tls, insecure]
-    default: tls
-  ca_certificate:
-    description:
-      - The CA certificate to trust, as PEM text, or several. When empty, the CAs of the system are trusted.
-    type: str
-  client_certificate:
-    description:
-      - The certificate, with its chain, by which this host proves itself to a registry that asks for one, as
-        text in PEM. Give O(client_key) too.
-      - It is public, but masked in the module's output, so that a private key that is passed by mistake is
-        not shown.
-    type: str
-    default: ""
-  client_key:
-    description:
-      - The private key of O(client_certificate), unencrypted, as text in PEM. It is written nowhere.
-    type: str
-    default: ""
   fingerprint:
     description:
       - SHA-256 of the certificate that has to be served, in hexadecimal digits, with or without colons.
       - A registry serves a renewed certificate only after a restart, which this proves.
-    type: str
-  username:
-    description:
-      - The user. Give O(password) too.
-    type: str
-  password:
-    description:
-      - Password of the user.
     type: str
   anonymous:
     description:
@@ -105,11 +61,6 @@ options:
       - Its bytes are always the same, so where deletion is off any number of probes leaves one manifest.
     type: str
     default: stronghold/probe
-  timeout:
-    description:
-      - Seconds in which the registry has to be reached. What follows has 30 seconds for each request.
-    type: int
-    default: 30
 """
 
 EXAMPLES = r"""
@@ -191,25 +142,16 @@ steps:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stronghold.registry.plugins.module_utils import _probe
+from ansible_collections.stronghold.registry.plugins.module_utils import _connection, _probe
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 
 ARGUMENT_SPEC = {
-    "host": {"type": "str", "required": True},
-    "port": {"type": "int", "default": 5000},
-    "address": {"type": "str"},
-    "security": {"type": "str", "choices": ["tls", "insecure"], "default": "tls"},
-    "ca_certificate": {"type": "str"},
-    "client_certificate": {"type": "str", "default": "", "no_log": True},
-    "client_key": {"type": "str", "default": "", "no_log": True},
+    **_connection.ARGUMENTS,
     "fingerprint": {"type": "str"},
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
     "anonymous": {"type": "str", "choices": ["refused", "allowed", "any"]},
     "push": {"type": "bool", "default": True},
     "delete": {"type": "bool", "default": True},
     "repository": {"type": "str", "default": "stronghold/probe"},
-    "timeout": {"type": "int", "default": 30},
 }
 
 
