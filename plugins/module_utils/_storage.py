@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lies in the storage of a registry, read from its file system: no password, no request, any number of images.
+
+The places are those of registry/storage/paths.go of distribution, the same in versions 2 and 3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
+
+_DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}")
+_PART = 1024 * 1024
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+
+
+class DamageError(RegistryError):
+    """Something that an image needs is not in the storage, or is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What a manifest needs, by its digest, and its size in bytes where the manifest tells (OCI image-spec)."""
+
+    digest: str
+    size: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest: of an image, whose configuration and layers are *blobs*, or an index of *children*.
+
+    *size* is its own in bytes. One that says something of another manifest, a signature, has that as its *subject*.
+    """
+
+    digest: str
+    media_type: str = ""
+    size: int = 0
+    children: tuple[Descriptor, ...] = ()
+    blobs: tuple[Descriptor, ...] = ()
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag, what it stands for, and when it was last pushed, in seconds since the epoch."""
+
+    name: str
+    digest: str
+    pushed: float = 0.0
+
+
+def parse_manifest(digest: str, content: bytes) -> Manifest:
+    """Read a manifest of any kind that registries hold.
+
+    :raises DamageError: it is none.
+    """
+    try:
+        data = json.loads(content)
+        if data.get("schemaVersion") == 1:
+            layers = tuple({layer["blobSum"]: Descriptor(layer["blobSum"]) for layer in data["fsLayers"]}.values())
+            return Manifest(digest, _SCHEMA_1, len(content), blobs=layers)
+        children = tuple(_descriptor(item) for item in data.get("manifests") or ())
+        held = [data["config"]] if data.get("config") else []
+        # Layers with URLs are to be had elsewhere, and seldom here.
+        held += [layer for layer in data.get("layers") or data.get("blobs") or () if not layer.get("urls")]
+        return Manifest(
+            digest,
+            str(data.get("mediaType", "")),
+            len(content),
+            children,
+            tuple({item["digest"]: _descriptor(item) for item in held}.values()),
+            (data.get("subject") or {}).get("digest", ""),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DamageError(f"manifest {digest} is none") from error
+
+
+def _descriptor(item: Mapping[str, Any]) -> Descriptor:
+    return Descriptor(str(item["digest"]), int(item["size"]))
+
+
+class Storage:
+    """The directory that the registry has as ``storage.filesystem.rootdirectory``."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._top = os.path.join(root, "docker", "registry", "v2")
+
+    def repositories(self) -> list[str]:
+        """The names of all repositories with a manifest or a tag, sorted; none of a registry that is still empty."""
+        top = os.path.join(self._top, "repositories")
+        found = []
+        for directory, names, _files in os.walk(top):
+            if "_manifests" in names:
+                found.append(os.path.relpath(directory, top))
+            # What begins so belongs to the repository itself; others may be repositories below its name.
+            names[:] = [name for name in names if not name.startswith("_")]
+        return sorted(found)
+
+    def tags(self, repository: str) -> list[Tag]:
+        """The tags of a repository, sorted by name."""
+        top = self._of(repository, "tags")
+        tags = []
+        for name in _listed(top):
+            digest, pushed = _linked(os.path.join(top, name, "current", "link"))
+            if digest:
+                tags.append(Tag(name, digest, pushed))
+        return tags
+
+    def revisions(self, repository: str) -> dict[str, float]:
+        """The manifests of a repository by digest, tagged or not, with the time at which they were last pushed."""
+        top = self._of(repository, "revisions")
+        found = {}
+        for algorithm in _listed(top):
+            for name in _listed(os.path.join(top, algorithm)):
+                # A deleted manifest leaves its directory without the link.
+                digest, pushed = _linked(os.path.join(top, algorithm, name, "link"))
+                if digest:
+                    found[digest] = pushed
+        return found
+
+    def manifest(self, digest: str) -> Manifest:
+        """Read a manifest, and check that its bytes have the digest.
+
+        :raises DamageError: it is not there, or not what it should be.
+        """
+        content = read_file(self.blob_path(digest))
+        if content is None:
+            raise DamageError(f"manifest {digest} is not there")
+        manifest = parse_manifest(digest, content)
+        # The digest of the first schema leaves out the signatures that are in the file.
+        if manifest.media_type != _SCHEMA_1 and f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+            raise DamageError(f"manifest {digest} has another content")
+        return manifest
+
+    def blob_path(self, digest: str) -> str:
+        """Where the content of a digest lies.
+
+        :raises DamageError: what was read as a digest is none.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise DamageError(f"'{digest[:80]}' is no digest")
+        algorithm, _colon, digits = digest.partition(":")
+        return os.path.join(self._top, "blobs", algorithm, digits[:2], digits, "data")
+
+    def blob_size(self, digest: str) -> Optional[int]:
+        """The size in bytes of what has this digest, None where nothing has."""
+        try:
+            return os.stat(self.blob_path(digest)).st_size
+        except FileNotFoundError:
+            return None
+
+    def blobs(self) -> Iterator[tuple[str, int]]:
+        """All that is stored, used or not: digests with sizes in bytes."""
+        top = os.path.join(self._top, "blobs")
+        for algorithm in _listed(top):
+            for prefix in _listed(os.path.join(top, algorithm)):
+                for digits in _listed(os.path.join(top, algorithm, prefix)):
+                    digest = f"{algorithm}:{digits}"
+                    size = self.blob_size(digest)
+                    if size is not None:
+                        yield digest, size
+
+    def check_blob(self, blob: Descriptor, *, content: bool = False) -> None:
+        """Check that what a manifest needs is there with the size that it says; with *content*, that it is the same.
+
+        :raises DamageError: it is not.
+        """
+        size = self.blob_size(blob.digest)
+        if size is None:
+            raise DamageError(f"blob {blob.digest} is not there")
+        if blob.size is not None and size != blob.size:
+            raise DamageError(f"blob {blob.digest} has {size} bytes instead of {blob.size}")
+        if content and blob.digest.startswith("sha256:") and _sha256(self.blob_path(blob.digest)) != blob.digest:
+            raise DamageError(f"blob {blob.digest} has another content")
+
+    def _of(self, repository: str, what: str) -> str:
+        return os.path.join(self._top, "repositories", repository, "_manifests", what)
+
+
+def damage(storage: Storage, *, content: bool = False) -> list[str]:
+    """What can't be pulled of all that is tagged, a sentence for each tag: of indexes, each platform's image too.
+
+    With *content* every byte is read and hashed, about a gigabyte in three seconds.
+    """
+    inspection = _Inspection(storage, content)
+    found = []
+    for repository in storage.repositories():
+        for tag in storage.tags(repository):
+            fault = inspection.fault(tag.digest)
+            if fault:
+                found.append(f"{repository}:{tag.name} can't be pulled: {fault}.")
+    return found
+
+
+class _Inspection:
+    """Looks at each manifest and blob once, however many images share it."""
+
+    def __init__(self, storage: Storage, content: bool) -> None:
+        self._storage = storage
+        self._content = content
+        self._manifests: dict[str, Optional[Manifest]] = {}
+        self._faults: dict[str, str] = {}
+
+    def fault(self, digest: str) -> str:
+        """The first thing that is wrong with what a manifest stands for."""
+        # No recursion: whoever may push decides how deep indexes are nested.
+        seen, pending = {digest}, [digest]
+        while pending:
+            manifest = self._manifest(pending.pop())
+            if isinstance(manifest, str):
+                return manifest
+            for blob in manifest.blobs:
+                if self._blob(blob):
+                    return self._blob(blob)
+            fresh = [child.digest for child in manifest.children if child.digest not in seen]
+            seen.update(fresh)
+            pending += fresh
+        return ""
+
+    def _manifest(self, digest: str) -> Manifest | str:
+        if digest not in self._manifests:
+            self._manifests[digest] = None
+            try:
+                self._manifests[digest] = self._storage.manifest(digest)
+            except DamageError as error:
+                self._faults[digest] = str(error)
+        return self._manifests[digest] or self._faults[digest]
+
+    def _blob(self, blob: Descriptor) -> str:
+        if blob.digest not in self._faults:
+            self._faults[blob.digest] = ""
+            try:
+                self._storage.check_blob(blob, content=self._content)
+            except DamageError as error:
+                self._faults[blob.digest] = str(error)
+        return self._faults[blob.digest]
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _linked(path: str) -> tuple[str, float]:
+    """The digest that a link of the registry holds, and when it was written; none where it was just taken away."""
+    with contextlib.suppress(UnicodeDecodeError, FileNotFoundError):
+        digest = (read_file(path) or b"").decode("ascii").strip()
+        if _DIGEST.fullmatch(digest):
+            return digest, os.stat(path).st_mtime
+    return "", 0.0
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for part in iter(lambda: file.read(_PART), b""):
+            digest.update(part)
+    return f"sha256:{digest.hexdigest()}"
