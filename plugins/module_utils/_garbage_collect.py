@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remove from a registry's storage what no manifest needs, while it goes on to serve.
+
+Nothing must be pushed meanwhile (docs/content/about/garbage-collection.md of distribution). The collection runs inside
+the registry's container, so that the restart at the end of the read-only phase also ends one that was left over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.stronghold.registry.plugins.module_utils import _history
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
+from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
+    Container,
+    Registry,
+    alone,
+    is_left_over,
+    read_only,
+    recover,
+)
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_config import parse_file
+from ansible_collections.stronghold.registry.plugins.module_utils._storage import DamageError, Storage, damage
+
+_BLOB = re.compile(r"^blob eligible for deletion: (?P<digest>\S+)$", re.MULTILINE)
+_MANIFEST = re.compile(r"^manifest eligible for deletion: (?P<digest>\S+)$", re.MULTILINE)
+_KNOWS_INDEXES = 3
+"""The major version since which a collection of untagged manifests spares those that a tagged index needs."""
+
+
+@dataclass
+class Garbage:
+    """What a collection would remove: blobs, manifests among them, and their size in bytes."""
+
+    blobs: list[str] = field(default_factory=list)
+    manifests: int = 0
+    size: int = 0
+
+
+def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """The module registry_garbage_collect: look, explain, collect, verify. Returns what the module does.
+
+    :raises RegistryError: what stands against it, or what went wrong; the registry serves as before in any case.
+    """
+    registry = Registry(
+        params["container"], params["config_path"], params["data_directory"], params["history_path"] or ""
+    )
+    container = Container(registry.container)
+    _check(registry, container, params["delete_untagged"])
+    with alone(registry):
+        return _collect(registry, container, _options(params), check_mode)
+
+
+def _collect(registry: Registry, container: Container, options: list[str], check_mode: bool) -> dict[str, Any]:
+    left_over = is_left_over(registry)
+    if left_over and not check_mode:
+        recover(registry)
+    storage = Storage(registry.data_directory)
+    damaged_before = damage(storage)
+    garbage = parse_report(container.collect("--dry-run", *options), storage)
+    if garbage.blobs and not check_mode:
+        with read_only(registry, container):
+            container.collect(*options)
+        _verify(storage, damaged_before)
+    found = {"blobs": len(garbage.blobs), "manifests": garbage.manifests, "size": garbage.size}
+    if registry.history_path and not check_mode:
+        _history.add(registry.history_path, "garbage_collect", **found, damaged=len(damaged_before))
+    reasons = ["an earlier collection or backup was interrupted"] if left_over else []
+    reasons += explain(garbage)
+    return {"changed": bool(reasons), "reasons": reasons, **found, "damaged": damaged_before}
+
+
+def _verify(storage: Storage, damaged_before: list[str]) -> None:
+    damaged = sorted(set(damage(storage)) - set(damaged_before))
+    if damaged:
+        raise RegistryError(
+            f"After the collection {len(damaged)} tags can't be pulled that could be before: "
+            f"{' '.join(damaged[:5])} Restore the last backup of the data."
+        )
+
+
+def explain(garbage: Garbage) -> list[str]:
+    """Why a collection is due."""
+    if not garbage.blobs:
+        return []
+    return [f"{len(garbage.blobs)} blobs of {garbage.size} bytes are not needed by any image"]
+
+
+def parse_report(output: str, storage: Storage) -> Garbage:
+    """Read what ``registry garbage-collect`` prints (registry/storage/garbagecollect.go of distribution)."""
+    blobs = _BLOB.findall(output)
+    try:
+        size = sum(storage.blob_size(digest) or 0 for digest in blobs)
+    except DamageError as error:
+        raise RegistryError(f"The registry reports as garbage what is none: {error}.") from error
+    return Garbage(blobs, len(_MANIFEST.findall(output)), size)
+
+
+def _options(params: Mapping[str, Any]) -> list[str]:
+    return ["--delete-untagged"] if params["delete_untagged"] else []
+
+
+def _check(registry: Registry, container: Container, delete_untagged: bool) -> None:
+    text = read_text(registry.config_path)
+    if text is None:
+        raise RegistryError(f"config_path: {registry.config_path} is not there; is the registry on this host?")
+    current = parse_file(text)
+    if current.fault:
+        raise RegistryError(f"{registry.config_path} cannot be parsed: {current.fault}. Run site.yml first.")
+    if "filesystem" not in current.config.get("storage", {}):
+        raise RegistryError(f"{registry.config_path}: only the storage driver filesystem can be collected yet.")
+    if "proxy" in current.config:
+        raise RegistryError(
+            f"{registry.config_path}: this is a pull-through cache (proxy), which removes by itself what is older than "
+            "its ttl; do not collect it."
+        )
+    if (current.config["storage"].get("cache") or {}).get("blobdescriptor") == "redis":
+        raise RegistryError(
+            f"{registry.config_path}: storage.cache is in Redis, which would go on to say of collected blobs that they "
+            "are there; collections with it are not supported yet."
+        )
+    if not os.path.isdir(registry.data_directory):
+        raise RegistryError(f"data_directory: {registry.data_directory} is no directory.")
+    if not container.runs():
+        raise RegistryError(f"container: {container.name} does not run; start it, best with site.yml.")
+    if delete_untagged and container.major() < _KNOWS_INDEXES:
+        raise RegistryError(
+            "delete_untagged: a registry before version 3 would delete the images that an index is made of (its issue "
+            "3178); leave it out, and remove untagged manifests with registry_prune."
+        )

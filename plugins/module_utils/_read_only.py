@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A registry that can only be pulled from for a while, and its container.
+
+For that time its configuration says so, and the former one lies beside it. Whatever is interrupted, the container comes
+back with one of the two, and the next run finds out which.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import (
+    Attributes,
+    read_text,
+    remove_file,
+    write_file,
+)
+from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_config import parse_file, render
+
+WRITABLE_SUFFIX = ".writable"
+"""Beside config.yml, what it was before."""
+
+_VERSION = re.compile(r"\bv?(?P<major>\d+)\.\d+\.\d+")
+_START = 60.0
+"""Seconds that a container may take to run again."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry's container, by its name, and where its configuration and data lie on this host."""
+
+    container: str
+    config_path: str
+    data_directory: str
+    history_path: str = ""
+
+    @property
+    def writable_path(self) -> str:
+        return self.config_path + WRITABLE_SUFFIX
+
+
+class Container:
+    """The registry's container, spoken to through the docker client, which every host of a registry has."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def runs(self) -> bool:
+        """Whether it is there and runs."""
+        if find_program("docker") is None:
+            return False
+        names = self._docker(
+            "ps", "--no-trunc", "--filter", f"name=^/?{re.escape(self.name)}$", "--format", "{{.Names}}"
+        )
+        return self.name in names.split()
+
+    def stop(self) -> None:
+        """Have it stop, until somebody starts it.
+
+        :raises RegistryError: it does not.
+        """
+        self._docker("stop", self.name)
+
+    def major(self) -> int:
+        """The major version of the program in it.
+
+        :raises RegistryError: it does not tell.
+        """
+        match = _VERSION.search(self._registry("--version"))
+        if not match:
+            raise RegistryError(f"container: the program in {self.name} does not tell its version.")
+        return int(match["major"])
+
+    def collect(self, *options: str) -> str:
+        """Run the registry's collection with its options, and return what it prints.
+
+        :raises RegistryError: it failed.
+        """
+        config = self._docker("inspect", "--format", "{{index .Args 1}}", self.name).strip()
+        return self._registry("garbage-collect", *options, config)
+
+    def restart(self) -> None:
+        """Have it begin anew, and wait until its program runs.
+
+        :raises RegistryError: it does not.
+        """
+        self._docker("restart", self.name)
+        deadline = time.monotonic() + _START
+        while True:
+            # A program that ends at once is started over and over by the restart policy.
+            time.sleep(0.5)
+            state = self._docker("inspect", "--format", "{{.State.Running}} {{.State.Restarting}}", self.name)
+            if state.split() == ["true", "false"]:
+                return
+            if time.monotonic() > deadline:
+                raise RegistryError(f"container: {self.name} does not run again; see docker logs {self.name}.")
+
+    def _registry(self, *arguments: str) -> str:
+        program = self._docker("inspect", "--format", "{{.Path}}", self.name).strip()
+        return self._docker("exec", self.name, program, *arguments)
+
+    def _docker(self, *arguments: str) -> str:
+        try:
+            done = subprocess.run(["docker", *arguments], capture_output=True, text=True, errors="replace", check=False)
+        except FileNotFoundError as error:
+            raise RegistryError("The program docker is missing on this host; install the engine's client.") from error
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            raise RegistryError(f"docker {arguments[0]} {self.name} failed: {said[-1] if said else 'without a word'}.")
+        return done.stdout + done.stderr
+
+
+@contextmanager
+def alone(registry: Registry) -> Iterator[None]:
+    """No other collection or backup of this registry goes on meanwhile; the system ends this with the process.
+
+    :raises RegistryError: one does.
+    """
+    directory = os.open(os.path.dirname(registry.config_path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(directory)
+        raise RegistryError(
+            f"container: another collection or backup of {registry.container} goes on; wait until it has ended."
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def read_only(registry: Registry, container: Container) -> Iterator[None]:
+    """The registry serves, but takes nothing, for as long as this lasts."""
+    text = read_text(registry.config_path) or ""
+    formers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    write_file(registry.writable_path, text.encode("utf-8"), _attributes(registry.config_path))
+    try:
+        write_file(registry.config_path, _read_only_text(text).encode("utf-8"), Attributes())
+        container.restart()
+        yield
+    finally:
+        recover(registry)
+        for number, former in formers.items():
+            signal.signal(number, former)
+
+
+def _leave(number: int, _frame: object) -> None:
+    """End as after any other error, so that the registry is not left read-only."""
+    raise SystemExit(128 + number)
+
+
+def is_left_over(registry: Registry) -> bool:
+    """Whether a collection was interrupted, so that the registry may still be read-only."""
+    return os.path.exists(registry.writable_path)
+
+
+def recover(registry: Registry) -> None:
+    """Let the registry be written to again. The restart also ends a collection that still runs, and empties caches."""
+    text = read_text(registry.writable_path)
+    if text is None:
+        return
+    # Another run may have configured the registry since.
+    if read_text(registry.config_path) == _read_only_text(text):
+        write_file(registry.config_path, text.encode("utf-8"), Attributes())
+    Container(registry.container).restart()
+    remove_file(registry.writable_path)
+
+
+def _read_only_text(text: str) -> str:
+    config = parse_file(text).config
+    storage = config.get("storage", {})
+    maintenance = {**(storage.get("maintenance") or {}), "readonly": {"enabled": True}}
+    return render({**config, "storage": {**storage, "maintenance": maintenance}})
+
+
+def _attributes(path: str) -> Attributes:
+    found = os.stat(path)
+    return Attributes(found.st_uid, found.st_gid, found.st_mode & 0o777)

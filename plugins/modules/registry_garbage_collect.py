@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module registry_garbage_collect: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registry_garbage_collect
+short_description: Free the space of what no image of a registry needs any more
+version_added: 1.0.0
+author:
+  - the stronghold.registry authors (@stronghold)
+description:
+  - Has the registry report its garbage first, and does nothing where there is none.
+  - Otherwise the registry is restarted as one that can only be pulled from, its garbage collected, and restarted as it
+    was, which also empties a cache in its memory. Each restart takes about a second. Pushes fail meanwhile, those that
+    have begun as well.
+  - Whatever goes wrong, the registry ends as it was. Where this module is killed, or the host goes down, the registry
+    comes back as one to pull from, and the next run, or one of the role registry_server, lets it be pushed to again.
+  - Then reads every tagged manifest, and looks for everything that these need, images for all platforms included.
+attributes:
+  check_mode:
+    description: Reports what would go, and changes nothing.
+    support: full
+  diff_mode:
+    description: The reasons tell what goes.
+    support: none
+  platform:
+    description: Where the module runs.
+    platforms: posix
+    support: full
+requirements:
+  - the docker client
+  - PyYAML
+options:
+  container:
+    description:
+      - The name of the registry's container. It has to run.
+    type: str
+    required: true
+  config_path:
+    description:
+      - The registry's configuration file on this host. For the time of the collection another one stands in its place,
+        and it is beside it, with C(.writable) appended to its name.
+    type: path
+    required: true
+  data_directory:
+    description:
+      - The directory on this host which the registry's storage driver C(filesystem) has as its C(rootdirectory).
+    type: path
+    required: true
+  delete_untagged:
+    description:
+      - Remove manifests that no tag leads to as well. Refused for a registry before version 3, which would also remove
+        those that an index of images for several platforms is made of.
+      - The module M(stronghold.registry.registry_prune) does this for all versions, and spares what was pushed lately.
+    type: bool
+    default: false
+  history_path:
+    description:
+      - A file to which each collection is added, as a line of JSON.
+    type: path
+notes:
+  - Works with the storage driver C(filesystem), and not for a pull-through cache.
+"""
+
+EXAMPLES = r"""
+- name: Free what no image needs any more
+  stronghold.registry.registry_garbage_collect:
+    container: registry
+    config_path: /srv/registry/config/config.yml
+    data_directory: /srv/registry/data
+  register: collection
+
+- name: Say what was freed
+  ansible.builtin.debug:
+    msg: "{{ collection.size // 1048576 }} MiB"
+"""
+
+RETURN = r"""
+reasons:
+  description: Why a collection was due. Empty when it was not.
+  type: list
+  elements: str
+  returned: success
+  sample: ["14 blobs of 73400320 bytes are not needed by any image"]
+blobs:
+  description: How many blobs no image needs.
+  type: int
+  returned: success
+  sample: 14
+manifests:
+  description: How many of these are manifests without a tag. Always 0 without O(delete_untagged).
+  type: int
+  returned: success
+  sample: 0
+size:
+  description: The size of these blobs in bytes.
+  type: int
+  returned: success
+  sample: 73400320
+damaged:
+  description: The tags that could not be pulled before the collection either, a sentence each.
+  type: list
+  elements: str
+  returned: success
+  sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stronghold.registry.plugins.module_utils import _garbage_collect
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+
+ARGUMENT_SPEC = {
+    "container": {"type": "str", "required": True},
+    "config_path": {"type": "path", "required": True},
+    "data_directory": {"type": "path", "required": True},
+    "delete_untagged": {"type": "bool", "default": False},
+    "history_path": {"type": "path"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    try:
+        result = _garbage_collect.run(module.params, module.check_mode)
+    except RegistryError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
