@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep a whole registry in one archive, and bring it back. The logic of registry_backup and registry_restore."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+
+from ansible_collections.stronghold.registry.plugins.module_utils import _archive, _history
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
+    WRITABLE_SUFFIX,
+    Container,
+    Registry,
+    alone,
+    is_left_over,
+    read_only,
+    recover,
+)
+from ansible_collections.stronghold.registry.plugins.module_utils._storage import Storage, damage
+
+HISTORY = "history.jsonl"
+"""Of a registry's directory, what was done to it: it belongs to the place, not to the backup."""
+
+_CONFIG = "config/config.yml"
+_UPLOADS = "_uploads"
+"""What is just being pushed, which no client would go on with."""
+
+_STAGING = ".restoring"
+_FORMER = ".before-restore"
+_MODE = 0o755
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """The module registry_backup. Returns what the module does.
+
+    :raises RegistryError: what stands against it, or what went wrong; then there is no new archive.
+    """
+    directory, target, name = params["directory"], params["backup_directory"], params["container"]
+    _check_backup(params)
+    size = _size(directory)
+    _check_space("backup_directory", target, size)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    suffix = ".tar" + (_archive.ENCRYPTED_SUFFIX if params["passphrase"] else "")
+    path = os.path.join(target, f"{name}-{stamp}{suffix}")
+    expired = _expired(target, name, params["keep"], path)
+    if not check_mode:
+        registry = _registry(directory, name)
+        with alone(registry):
+            if is_left_over(registry):
+                recover(registry)
+            with _consistent(registry):
+                _write(directory, path, name, params["passphrase"])
+        for old in expired:
+            os.unlink(old)
+        size = os.path.getsize(path)
+        _history.add(os.path.join(directory, HISTORY), "backup", archive=path, size=size)
+    return {
+        "changed": True,
+        "reasons": [f"{path}: is made anew", *(f"{old}: {params['keep']} newer ones are kept" for old in expired)],
+        "path": path,
+        "size": size,
+    }
+
+
+def _check_backup(params: Mapping[str, Any]) -> None:
+    directory, target = params["directory"], params["backup_directory"]
+    if not os.path.isdir(os.path.join(directory, "config")):
+        raise RegistryError(f"directory: there is no registry in {directory}.")
+    if not os.path.isdir(target):
+        raise RegistryError(
+            f"backup_directory: {target} is not there. It is not made, since it may be a file system that is not "
+            "mounted; mount or make it."
+        )
+    if os.path.realpath(target).startswith(os.path.realpath(directory) + os.sep):
+        raise RegistryError(f"backup_directory: {target} lies in {directory}, with which it would be lost.")
+    if params["keep"] < 0:
+        raise RegistryError(f"keep: is {params['keep']}, wanted 0 or more.")
+    _check_name(params["container"])
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise RegistryError(f"container: '{name}' is no name of a container.")
+
+
+def _check_space(parameter: str, directory: str, size: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if size > free:
+        raise RegistryError(
+            f"{parameter}: {directory} has {free} bytes left, and {size} are needed; make room or name another."
+        )
+
+
+def _size(directory: str) -> int:
+    return sum(
+        os.lstat(os.path.join(top, name)).st_size for top, _directories, files in os.walk(directory) for name in files
+    )
+
+
+def _registry(directory: str, name: str) -> Registry:
+    return Registry(name, os.path.join(directory, "config", "config.yml"), os.path.join(directory, "data"))
+
+
+@contextmanager
+def _consistent(registry: Registry) -> Iterator[None]:
+    """Nothing is pushed meanwhile; where the registry does not run, nothing is anyway."""
+    container = Container(registry.container)
+    if not container.runs():
+        yield
+        return
+    with read_only(registry, container):
+        yield
+
+
+def _write(directory: str, path: str, name: str, passphrase: str) -> None:
+    part = f"{path}.part"
+    contents = _archive.Contents(name)
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as target:
+            with contextlib.ExitStack() as stack:
+                stream: IO[bytes] = target
+                if passphrase:
+                    stream = stack.enter_context(_archive.encrypting(target, passphrase))
+                _archive.write(stream, contents, _entries(directory))
+            target.flush()
+            os.fsync(target.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise RegistryError(
+            f"{path} cannot be written: {error.strerror or error} ({error.filename or part})."
+        ) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+
+
+def _entries(directory: str) -> Iterator[tuple[str, str]]:
+    """All that belongs to a registry, with its place in the archive."""
+    # While it is read-only, its own configuration lies beside the one for that time.
+    writable = _CONFIG + WRITABLE_SUFFIX
+    places = {writable: _CONFIG}
+    left_out = {HISTORY, *([_CONFIG] if os.path.exists(os.path.join(directory, writable)) else [])}
+    for top, directories, files in os.walk(directory):
+        directories[:] = sorted(name for name in directories if name not in (_UPLOADS, _STAGING, _FORMER))
+        for name in directories + sorted(files):
+            path = os.path.join(top, name)
+            place = os.path.relpath(path, directory)
+            if place not in left_out and not os.path.islink(path):
+                yield path, places.get(place, place)
+
+
+def _expired(target: str, name: str, keep: int, coming: str) -> list[str]:
+    """The archives of this registry that are older than the newest *keep*, the coming one among them."""
+    if not keep:
+        return []
+    pattern = re.compile(rf"{re.escape(name)}-[0-9]{{8}}T[0-9]{{6}}Z\.tar(\.gpg)?")
+    there = [os.path.join(target, entry) for entry in os.listdir(target) if pattern.fullmatch(entry)]
+    return sorted({*there, coming})[:-keep]
+
+
+def restore(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """The module registry_restore. Returns what the module does.
+
+    The archive is written to a directory of its own, and takes its place only when all of it was found whole.
+
+    :raises RegistryError: what stands against it; then all is as before.
+    """
+    directory, archive = os.path.normpath(params["directory"]), params["archive"]
+    _check_name(params["container"])
+    if not os.path.isfile(archive):
+        raise RegistryError(f"archive: {archive} is not there.")
+    runs, there = Container(params["container"]).runs(), _there(directory)
+    _check_place(directory, params, runs=runs, there=there)
+    former = os.path.join(directory, _FORMER) if there else None
+    reasons = [f"{directory}: is restored from {archive}"]
+    reasons += [f"{former}: holds what was in its place"] if there else []
+    result = {"changed": True, "reasons": reasons, "former": former}
+    if check_mode:
+        return {**result, "created": None}
+    os.makedirs(directory, mode=_MODE, exist_ok=True)
+    created = _stage(archive, os.path.join(directory, _STAGING), params["passphrase"])
+    if runs:
+        Container(params["container"]).stop()
+    _swap(directory, there)
+    return {**result, "created": created}
+
+
+def _there(directory: str) -> list[str]:
+    """What is in a registry's directory; none of what a file system or another restore has there for itself."""
+    entries = os.listdir(directory) if os.path.lexists(directory) else []
+    return sorted(set(entries) - {"lost+found", _STAGING, _FORMER})
+
+
+def _check_place(directory: str, params: Mapping[str, Any], *, runs: bool, there: list[str]) -> None:
+    former = os.path.join(directory, _FORMER)
+    if runs and not params["force"]:
+        raise RegistryError(
+            f"container: {params['container']} runs; with force it is stopped, and what it holds is kept in {former}."
+        )
+    if there and not params["force"]:
+        raise RegistryError(f"directory: {directory} is not empty; with force, what is in it is kept in {former}.")
+    if os.path.lexists(former):
+        raise RegistryError(f"directory: {former} is there from an earlier restore; look at it and remove it.")
+    for name in there:
+        if os.path.ismount(os.path.join(directory, name)):
+            raise RegistryError(
+                f"directory: {directory}/{name} is a file system of its own, so it can't be exchanged at once; unmount "
+                "it, restore, and move its part there."
+            )
+    place = directory
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    _check_space("directory", place, os.path.getsize(params["archive"]))
+
+
+def _swap(directory: str, there: list[str]) -> None:
+    """Exchange what is in the directory for what is staged."""
+    if there:
+        os.mkdir(os.path.join(directory, _FORMER), 0o700)
+    for name in there:
+        os.rename(os.path.join(directory, name), os.path.join(directory, _FORMER, name))
+    for name in sorted(os.listdir(os.path.join(directory, _STAGING))):
+        os.rename(os.path.join(directory, _STAGING, name), os.path.join(directory, name))
+    os.rmdir(os.path.join(directory, _STAGING))
+
+
+def _stage(archive: str, staging: str, passphrase: str) -> int:
+    """Write the archive's content, and find it whole. Returns when the archive was made."""
+    if os.path.lexists(staging):
+        # Only ever left by a restore that was interrupted.
+        shutil.rmtree(staging)
+    os.mkdir(staging, 0o700)
+    try:
+        contents = _extract(archive, staging, passphrase)
+        damaged = damage(Storage(os.path.join(staging, "data")))
+        if damaged:
+            raise RegistryError(f"the registry in it is not whole: {damaged[0]}")
+    except (RegistryError, OSError) as error:
+        shutil.rmtree(staging)
+        what = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error).rstrip(".")
+        raise RegistryError(f"archive: {archive} cannot be restored: {what}. Nothing was changed.") from error
+    return contents.created
+
+
+def _extract(archive: str, staging: str, passphrase: str) -> _archive.Contents:
+    with contextlib.ExitStack() as stack:
+        stream: IO[bytes] = stack.enter_context(open(archive, "rb"))
+        encrypted = archive.endswith(_archive.ENCRYPTED_SUFFIX)
+        if encrypted and not passphrase:
+            raise RegistryError("it is encrypted; give passphrase")
+        if encrypted:
+            stream = stack.enter_context(_archive.decrypting(stream, passphrase))
+        return _archive.extract(stream, staging)
