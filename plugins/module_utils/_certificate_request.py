@@ -17,6 +17,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._certificate_n
     parse_subject,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import ARGUMENTS as FILE_ARGUMENTS
 from ansible_collections.stronghold.registry.plugins.module_utils._private_key import (
     Kind,
     check_passphrase,
@@ -28,6 +29,39 @@ if TYPE_CHECKING:
 
 DEFAULT_DAYS = 397
 DEFAULT_RENEW_BEFORE = 30
+
+ARGUMENTS: dict[str, Any] = {
+    "path": {"type": "path", "required": True},
+    "privatekey_path": {"type": "path", "required": True},
+    "privatekey_passphrase": {"type": "str", "no_log": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "usage": {"type": "str", "choices": ["server", "ca"], "default": "server"},
+    "ca_path": {"type": "path"},
+    "ca_privatekey_path": {"type": "path"},
+    "ca_privatekey_passphrase": {"type": "str", "no_log": True},
+    "ca": {
+        "type": "dict",
+        "options": {
+            "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
+            "key_size": {"type": "int"},
+            "subject": {"type": "dict", "required": True},
+            "days": {"type": "int", "default": 3650},
+            "renew_before": {"type": "int", "default": 400},
+        },
+    },
+    "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
+    "key_size": {"type": "int"},
+    "subject": {"type": "dict", "default": {}},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "days": {"type": "int", "default": DEFAULT_DAYS},
+    "renew_before": {"type": "int", "default": DEFAULT_RENEW_BEFORE},
+    "force": {"type": "bool", "default": False},
+    "chain": {"type": "bool", "default": False},
+    **FILE_ARGUMENTS,
+    "mode": {"type": "raw", "default": "0644"},
+    "privatekey_mode": {"type": "raw", "default": "0600", "no_log": False},
+}
+"""The module's argument spec."""
 
 _MOST_DAYS = 36500
 _CN_CHARACTERS = 64

@@ -45,6 +45,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
         "answers": answers,
         "containers": _containers(socket_path, params["containers"]) if answers else {},
         "images": [name for name in params["images"] if answers and _image_is_there(socket_path, name)],
+        "paths": [path for path in params["paths"] if os.path.lexists(path)],
         "missing_libraries": [name for name in params["libraries"] if not is_there(name)],
         "port_containers": [] if port is None else publishers(running or [], port),
         "port_programs": [] if port is None else listeners(port),

@@ -260,44 +260,16 @@ ca:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stronghold.registry.plugins.module_utils import _files, _x509
+from ansible_collections.stronghold.registry.plugins.module_utils import (
+    _certificate_request,
+    _files,
+    _x509,
+)
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-
-ARGUMENT_SPEC = {
-    "path": {"type": "path", "required": True},
-    "privatekey_path": {"type": "path", "required": True},
-    "privatekey_passphrase": {"type": "str", "no_log": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "usage": {"type": "str", "choices": ["server", "ca"], "default": "server"},
-    "ca_path": {"type": "path"},
-    "ca_privatekey_path": {"type": "path"},
-    "ca_privatekey_passphrase": {"type": "str", "no_log": True},
-    "ca": {
-        "type": "dict",
-        "options": {
-            "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
-            "key_size": {"type": "int"},
-            "subject": {"type": "dict", "required": True},
-            "days": {"type": "int", "default": 3650},
-            "renew_before": {"type": "int", "default": 400},
-        },
-    },
-    "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
-    "key_size": {"type": "int"},
-    "subject": {"type": "dict", "default": {}},
-    "names": {"type": "list", "elements": "str", "default": []},
-    "days": {"type": "int", "default": 397},
-    "renew_before": {"type": "int", "default": 30},
-    "force": {"type": "bool", "default": False},
-    "chain": {"type": "bool", "default": False},
-    **_files.ARGUMENTS,
-    "mode": {"type": "raw", "default": "0644"},
-    "privatekey_mode": {"type": "raw", "default": "0600", "no_log": False},
-}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=_certificate_request.ARGUMENTS, supports_check_mode=True)
     try:
         with _files.exclusively(check_mode=module.check_mode):
             result = _x509.run(module.params, check_mode=module.check_mode)

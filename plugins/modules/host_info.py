@@ -43,6 +43,12 @@ options:
     description:
       - The TCP port of the host of which to tell who has it, whatever address it is taken at.
     type: int
+  paths:
+    description:
+      - Files and directories to look for.
+    type: list
+    elements: path
+    default: []
   libraries:
     description:
       - The names by which Python would import libraries that later tasks need. They are looked for, not imported.
@@ -93,6 +99,12 @@ images:
   elements: str
   returned: success
   sample: ["registry:3.1.1"]
+paths:
+  description: Those of O(paths) that are there, in the same order.
+  type: list
+  elements: str
+  returned: success
+  sample: [/etc/stronghold/registry.json]
 missing_libraries:
   description: Those of O(libraries) that the Python which runs this module does not find, in the same order.
   type: list
@@ -123,6 +135,7 @@ ARGUMENT_SPEC = {
     "containers": {"type": "list", "elements": "str", "default": []},
     "images": {"type": "list", "elements": "str", "default": []},
     "port": {"type": "int"},
+    "paths": {"type": "list", "elements": "path", "default": []},
     "libraries": {"type": "list", "elements": "str", "default": []},
     "docker_socket": {"type": "path", "default": _docker_engine.DEFAULT_SOCKET},
 }

@@ -23,6 +23,7 @@ NOTHING = {
     "containers": {},
     "images": [],
     "missing_libraries": [],
+    "paths": [],
     "port_containers": [],
     "port_programs": [],
 }
@@ -107,3 +108,10 @@ def test_libraries_of_the_python_that_runs_it(run_module: RunModule) -> None:
 def test_a_library_that_is_none(run_module: RunModule, name: str) -> None:
     told = run_module("host_info", fails=True, libraries=[name])["msg"]
     assert told == f"libraries: '{name}' is no name that Python imports; write such as yaml."
+
+
+def test_paths_that_are_there(run_module: RunModule, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    paths = [str(tmp_path / name) for name in ("link", "missing", "file")]
+    assert run_module("host_info", paths=paths)["paths"] == [paths[0], paths[2]]
