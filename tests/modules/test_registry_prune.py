@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import json
 import os
 import subprocess
 import time
@@ -17,39 +14,29 @@ from typing import Any
 import pytest
 
 from .conftest import RunModule
+from .images import Images
 from .registry import LOOPBACK, PASSWORD, USER, Registry, RegistryFactory, registry_binary, start_registry
 
 __all__ = ["registry_binary", "start_registry"]
 
 DAY = 24 * 3600
-INDEX = "application/vnd.oci.image.index.v1+json"
-IMAGE = "application/vnd.oci.image.manifest.v1+json"
-LOGIN = f"--creds={USER}:{PASSWORD}"
 
 
-class Images:
-    """OCI layouts, made by hand and pushed by skopeo."""
+class Pushed:
+    """Images in a registry, pushed by skopeo."""
 
     def __init__(self, registry: Registry, directory: Path) -> None:
         self.registry = registry
         self.directory = directory
+        self._images = Images(directory)
 
     def reference(self, name: str) -> str:
         return f"docker://{LOOPBACK}:{self.registry.port}/{name}"
 
     def push(self, name: str, *platforms: str, age: int = 0) -> None:
         """Push an image that is an index of some platforms, or one of its own, as if so many seconds ago."""
-        layout = self.directory / name.replace("/", "-").replace(":", "-")
-        (layout / "blobs" / "sha256").mkdir(parents=True)
-        (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-        images = [self._image(layout, f"{name} {platform}", platform) for platform in platforms or ("amd64",)]
-        if platforms:
-            top = self._blob(layout, {"schemaVersion": 2, "mediaType": INDEX, "manifests": images}, INDEX)
-        else:
-            top = images[0]
-        (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
         copy = ["skopeo", "copy", "--quiet", "--all", "--dest-tls-verify=false", f"--dest-creds={USER}:{PASSWORD}"]
-        subprocess.run([*copy, f"oci:{layout}", self.reference(name)], check=True)
+        subprocess.run([*copy, f"oci:{self._images.make(name, *platforms)}", self.reference(name)], check=True)
         repository, _colon, tag = name.partition(":")
         link = self.storage / "repositories" / repository / "_manifests" / "tags" / tag / "current" / "link"
         os.utime(link, (time.time() - age,) * 2)
@@ -63,29 +50,16 @@ class Images:
     def storage(self) -> Path:
         return self.registry.directory / "data" / "docker" / "registry" / "v2"
 
-    def _image(self, layout: Path, seed: str, platform: str) -> dict[str, Any]:
-        layer = self._blob(layout, gzip.compress(seed.encode()), "application/vnd.oci.image.layer.v1.tar+gzip")
-        config = {"architecture": platform, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}
-        described = self._blob(layout, config, "application/vnd.oci.image.config.v1+json")
-        manifest = {"schemaVersion": 2, "mediaType": IMAGE, "config": described, "layers": [layer]}
-        return {**self._blob(layout, manifest, IMAGE), "platform": {"architecture": platform, "os": "linux"}}
-
-    def _blob(self, layout: Path, content: Any, media_type: str) -> dict[str, Any]:
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        digits = hashlib.sha256(data).hexdigest()
-        (layout / "blobs" / "sha256" / digits).write_bytes(data)
-        return {"mediaType": media_type, "digest": f"sha256:{digits}", "size": len(data)}
-
 
 @pytest.fixture
-def images(start_registry: RegistryFactory, run_module: RunModule, tmp_path: Path) -> Images:
+def images(start_registry: RegistryFactory, run_module: RunModule, tmp_path: Path) -> Pushed:
     root = {"filesystem": {"rootdirectory": str(tmp_path / "data")}, "delete": {"enabled": True}}
     registry = start_registry(users=True, storage=root)
     run_module("registry_probe", **registry.probe)
-    return Images(registry, tmp_path)
+    return Pushed(registry, tmp_path)
 
 
-def parameters(images: Images, *rules: dict[str, Any], **others: Any) -> dict[str, Any]:
+def parameters(images: Pushed, *rules: dict[str, Any], **others: Any) -> dict[str, Any]:
     return {
         **images.registry.probe,
         "data_directory": str(images.registry.directory / "data"),
@@ -94,7 +68,7 @@ def parameters(images: Images, *rules: dict[str, Any], **others: Any) -> dict[st
     }
 
 
-def test_prunes_what_no_rule_keeps_and_nothing_else(run_module: RunModule, images: Images) -> None:
+def test_prunes_what_no_rule_keeps_and_nothing_else(run_module: RunModule, images: Pushed) -> None:
     for number in range(1, 5):
         images.push(f"builds/app:{number}", age=number * DAY)
     images.push("team/web:old", age=90 * DAY)
@@ -116,7 +90,7 @@ def test_prunes_what_no_rule_keeps_and_nothing_else(run_module: RunModule, image
     assert (again["changed"], again["reasons"]) == (False, [])
 
 
-def test_platforms_go_with_their_index_and_only_then(run_module: RunModule, images: Images) -> None:
+def test_platforms_go_with_their_index_and_only_then(run_module: RunModule, images: Pushed) -> None:
     images.push("app:1", "amd64", "arm64", age=9 * DAY)
     images.push("app:2", "amd64", "arm64")
     before = len(images.registry.manifests())
@@ -126,9 +100,8 @@ def test_platforms_go_with_their_index_and_only_then(run_module: RunModule, imag
     assert (images.can_be_pulled("app:1"), images.can_be_pulled("app:2")) == (False, True)
 
 
-def test_overwritten_tags_leave_manifests_that_go_when_old(run_module: RunModule, images: Images) -> None:
+def test_overwritten_tags_leave_manifests_that_go_when_old(run_module: RunModule, images: Pushed) -> None:
     images.push("app:latest", "amd64")
-    subprocess.run(["rm", "-r", images.directory / "app-latest"], check=True)
     images.push("app:latest", "amd64", "arm64")
     rule = {"repositories": ["app"], "remove_untagged_after": "1d"}
     assert run_module("registry_prune", **parameters(images, rule))["changed"] is False
@@ -140,7 +113,7 @@ def test_overwritten_tags_leave_manifests_that_go_when_old(run_module: RunModule
     assert images.can_be_pulled("app:latest")
 
 
-def test_a_rule_that_keeps_nothing_needs_a_confirmation(run_module: RunModule, images: Images) -> None:
+def test_a_rule_that_keeps_nothing_needs_a_confirmation(run_module: RunModule, images: Pushed) -> None:
     images.push("app:1", age=9 * DAY)
     wanted = parameters(images, {"repositories": ["app"], "keep_younger_than": "1d"})
     refused = run_module("registry_prune", fails=True, **wanted)
@@ -155,7 +128,7 @@ def test_a_registry_that_does_not_delete(
 ) -> None:
     registry = start_registry(users=True)
     run_module("registry_probe", **registry.probe)
-    images = Images(registry, tmp_path)
+    images = Pushed(registry, tmp_path)
     images.push("app:1", age=9 * DAY)
     images.push("app:2")
     wanted = parameters(images, {"repositories": ["app"], "keep_newest": 1})
