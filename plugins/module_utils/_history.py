@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
 from typing import Any
 
@@ -37,11 +39,18 @@ def last(events: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
     return next((event for event in reversed(events) if event["event"] == name), None)
 
 
+def disk(path: str) -> dict[str, int]:
+    """The size of the file system that a path is on, and what is left of it, in bytes."""
+    usage = shutil.disk_usage(path)
+    return {"total": usage.total, "free": usage.free}
+
+
 def add(path: str, name: str, **facts: Any) -> None:
-    """Add an event that happened now.
+    """Add an event that happened now, with what the disk has left.
 
     :raises RegistryError: the file is no history, or cannot be written.
     """
-    events = [*read(path), {"time": int(time.time()), "event": name, **facts}][-LONGEST:]
-    text = "".join(f"{json.dumps(event)}\n" for event in events)
+    event = {"time": int(time.time()), "event": name, **facts, "disk": disk(os.path.dirname(path))}
+    events = [*read(path), event][-LONGEST:]
+    text = "".join(f"{json.dumps(each)}\n" for each in events)
     write_file(path, text.encode("utf-8"), Attributes(mode=_MODE))

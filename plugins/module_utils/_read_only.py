@@ -10,6 +10,7 @@ back with one of the two, and the next run finds out which.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import (
@@ -32,7 +34,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_conf
 WRITABLE_SUFFIX = ".writable"
 """Beside config.yml, what it was before."""
 
-_VERSION = re.compile(r"\bv?(?P<major>\d+)\.\d+\.\d+")
+_VERSION = re.compile(r"\bv?(?P<version>\d+\.\d+\.\d+)")
 _START = 60.0
 """Seconds that a container may take to run again."""
 
@@ -73,15 +75,27 @@ class Container:
         """
         self._docker("stop", self.name)
 
-    def major(self) -> int:
-        """The major version of the program in it.
+    def version(self) -> str:
+        """The version of the program in it, such as ``2.8.3``.
 
         :raises RegistryError: it does not tell.
         """
         match = _VERSION.search(self._registry("--version"))
         if not match:
             raise RegistryError(f"container: the program in {self.name} does not tell its version.")
-        return int(match["major"])
+        return match["version"]
+
+    def major(self) -> int:
+        """The major version of the program in it."""
+        return int(self.version().partition(".")[0])
+
+    def inspect(self) -> dict[str, Any]:
+        """What the engine knows of it (``GET /containers/NAME/json``).
+
+        :raises RegistryError: it is not there.
+        """
+        described: list[dict[str, Any]] = json.loads(self._docker("inspect", "--type=container", self.name))
+        return described[0]
 
     def collect(self, *options: str) -> str:
         """Run the registry's collection with its options, and return what it prints.
