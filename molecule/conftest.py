@@ -84,6 +84,7 @@ class Lab:
         """Learn the secrets among the variables and those that the server has now; former ones are not forgotten."""
         for user in variables.get("registry_auth_users", []):
             self._secrets |= {user["password"], _login(user["name"], user["password"])}
+        self._secrets |= {variables[name] for name in variables if name.endswith("_passphrase")}
         keys = variables.get("registry_tls_private_key", "")
         keys += self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name '*.key' -exec cat {} +")
         self._secrets |= {_private_line(key) for key in _PRIVATE_KEY.findall(keys)}
@@ -198,7 +199,9 @@ def _changes(output: str) -> list[str]:
 
 _OPEN_TO_OTHERS = """
 journalctl --quiet --no-pager --since '{since}'
-find /srv /etc/docker /root /tmp /var/tmp -path '*/data' -prune -o -type f -perm /077 -print -exec cat {{}} +
+shopt -s nullglob
+find /srv /etc/docker /etc/stronghold* /backups* /root /tmp /var/tmp \
+  -path '*/data' -prune -o -type f -perm /077 -print -exec cat {{}} +
 """
 """Prints what others than root can come to see on a host."""
 
