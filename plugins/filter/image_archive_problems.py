@@ -13,7 +13,7 @@ author:
   - the stronghold.registry authors (@stronghold)
 description:
   - Looks, on the controller, into a file that C(docker save) made, before it is sent to any host.
-positional: _input, image
+positional: _input, image, architecture
 options:
   _input:
     description:
@@ -25,6 +25,11 @@ options:
       - The image that it has to hold.
     type: str
     required: true
+  architecture:
+    description:
+      - The processors that it has to be for, by Go's name, such as V(amd64). Empty where they are not known.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -43,10 +48,10 @@ _value:
 from collections.abc import Callable
 
 
-def image_archive_problems(path: str, image: str) -> list[str]:
+def image_archive_problems(path: str, image: str, architecture: str = "") -> list[str]:
     from ansible_collections.stronghold.registry.plugins.module_utils._image_archive import problem
 
-    found = problem(path, image)
+    found = problem(path, image, architecture)
     return [found] if found else []
 
 

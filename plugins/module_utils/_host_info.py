@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import platform
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,9 @@ _LISTENING = "0A"
 
 _ENGINES_OWN = ("docker-proxy", "dockerd")
 """Programs that hold the ports that containers publish."""
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+"""Go's names, which images bear, for what the kernel calls otherwise."""
 
 _PORTS = range(1, 65536)
 
@@ -43,6 +47,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
     return {
         "changed": False,
         "answers": answers,
+        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
         "containers": _containers(socket_path, params["containers"]) if answers else {},
         "images": [name for name in params["images"] if answers and _image_is_there(socket_path, name)],
         "paths": [path for path in params["paths"] if os.path.lexists(path)],

@@ -31,8 +31,22 @@ def tags(path: str) -> list[str]:
         raise ValueError(f"{path} is a tar archive, but holds no image") from error
 
 
-def problem(path: str, image: str) -> Optional[str]:
-    """Why an image can't be loaded from an archive, as a sentence; None where it can."""
+def architecture(path: str, image: str) -> str:
+    """For which processors an image in an archive is, by Go's name; empty where it does not say."""
+    with tarfile.open(path) as archive:
+        stream = archive.extractfile("manifest.json")
+        for entry in json.load(stream) if stream is not None else []:
+            if _familiar(image) in map(_familiar, entry["RepoTags"] or []):
+                config = archive.extractfile(entry["Config"])
+                return str(json.load(config).get("architecture", "")) if config is not None else ""
+    return ""
+
+
+def problem(path: str, image: str, host: str = "") -> Optional[str]:
+    """Why an image can't be loaded from an archive, as a sentence; None where it can.
+
+    *host* is the architecture of where it shall run, where that is known.
+    """
     if not path:
         return "no file is given; name one that 'docker save' made on this controller."
     try:
@@ -42,6 +56,16 @@ def problem(path: str, image: str) -> Optional[str]:
     if _familiar(image) not in map(_familiar, found):
         held = ", ".join(found) if found else "an image without a name"
         return f"{path} holds {held}, not {image}; name the image that it holds, or save the wanted one."
+    return _wrong_architecture(path, image, host) if host else None
+
+
+def _wrong_architecture(path: str, image: str, host: str) -> Optional[str]:
+    try:
+        built = architecture(path, image)
+    except (OSError, tarfile.TarError, LookupError, ValueError, TypeError, AttributeError):
+        return f"{path} is damaged: it does not say for which processors {image} is; make it anew."
+    if built and built != host:
+        return f"{path} holds {image} for {built}, and the host is {host}; make an archive for {host}."
     return None
 
 

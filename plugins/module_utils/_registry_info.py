@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -21,6 +22,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
 from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd import parse_file
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import Container, Registry, is_left_over
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import (
+    SCHEMA_1,
     DamageError,
     Descriptor,
     Storage,
@@ -120,8 +122,22 @@ def _repository(storage: Storage, name: str) -> dict[str, Any]:
     for tag in storage.tags(name):
         needed = _needed(storage, tag.digest)
         blobs.update(needed)
-        tags.append({"name": tag.name, "digest": tag.digest, "pushed": int(tag.pushed), "size": sum(needed.values())})
+        tags.append(
+            {
+                "name": tag.name,
+                "digest": tag.digest,
+                "pushed": int(tag.pushed),
+                "size": sum(needed.values()),
+                "schema1": _is_schema_1(storage, tag.digest),
+            }
+        )
     return {"name": name, "size": sum(blobs.values()), "tags": tags}
+
+
+def _is_schema_1(storage: Storage, digest: str) -> bool:
+    with contextlib.suppress(DamageError):
+        return storage.manifest(digest).media_type == SCHEMA_1
+    return False
 
 
 def _needed(storage: Storage, digest: str) -> dict[str, int]:

@@ -22,7 +22,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
 
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}")
 _PART = 1024 * 1024
-_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+"""Manifests that only a registry before version 3 serves."""
 
 
 class DamageError(RegistryError):
@@ -70,7 +71,7 @@ def parse_manifest(digest: str, content: bytes) -> Manifest:
         data = json.loads(content)
         if data.get("schemaVersion") == 1:
             layers = tuple({layer["blobSum"]: Descriptor(layer["blobSum"]) for layer in data["fsLayers"]}.values())
-            return Manifest(digest, _SCHEMA_1, len(content), blobs=layers)
+            return Manifest(digest, SCHEMA_1, len(content), blobs=layers)
         children = tuple(_descriptor(item) for item in data.get("manifests") or ())
         held = [data["config"]] if data.get("config") else []
         # Layers with URLs are to be had elsewhere, and seldom here.
@@ -141,7 +142,7 @@ class Storage:
             raise DamageError(f"manifest {digest} is not there")
         manifest = parse_manifest(digest, content)
         # The digest of the first schema leaves out the signatures that are in the file.
-        if manifest.media_type != _SCHEMA_1 and f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+        if manifest.media_type != SCHEMA_1 and f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
             raise DamageError(f"manifest {digest} has another content")
         return manifest
 

@@ -85,6 +85,11 @@ answers:
   description: Whether an engine runs and answers. If not, nothing is known of containers and images.
   type: bool
   returned: success
+architecture:
+  description: The host's processors, by the name that images bear.
+  type: str
+  returned: success
+  sample: amd64
 containers:
   description: Those of O(containers) that are there, by name, each with the identifier of its image and its labels.
   type: dict

@@ -92,7 +92,8 @@ stored:
 repositories:
   description:
     - The repositories by name, each with the size of what its tags need, and its tags. These have their digest, when
-      they were last pushed, in seconds since the epoch, and their size. What images share is counted for each.
+      they were last pushed, in seconds since the epoch, and their size. What images share is counted for each. With
+      C(schema1) the manifest is of the first schema, which no registry serves from version 3 on.
   type: list
   elements: dict
   returned: success
@@ -104,6 +105,7 @@ repositories:
           digest: sha256:8f5b51ca2fdc5baa31ec02e002f69aec03dbd5e4a4a1a6b37e1e2a4b8f5c2f11
           pushed: 1795685400
           size: 73400320
+          schema1: false
 damaged:
   description: The tags that can't be pulled, a sentence each.
   type: list

@@ -77,3 +77,33 @@ def test_no_file_given_is_refused() -> None:
 def test_an_image_without_a_name_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "image.tar", "manifest.json", '[{"RepoTags": null}]')
     assert "without a name" in (problem(path, "registry:2") or "")
+
+
+def with_config(path: Path, config: str) -> str:
+    manifest = [{"Config": "a.json", "RepoTags": ["registry:3.1.1"], "Layers": []}]
+    with tarfile.open(path, "w") as stream:
+        for name, content in (("manifest.json", json.dumps(manifest)), ("a.json", config)):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            stream.addfile(info, io.BytesIO(content.encode()))
+    return str(path)
+
+
+def test_an_image_for_other_processors(tmp_path: Path) -> None:
+    path = with_config(tmp_path / "image.tar", '{"architecture": "arm64"}')
+    assert problem(path, "registry:3.1.1") is None
+    assert problem(path, "registry:3.1.1", "arm64") is None
+    assert problem(path, "registry:3.1.1", "amd64") == (
+        f"{path} holds registry:3.1.1 for arm64, and the host is amd64; make an archive for amd64."
+    )
+
+
+def test_an_image_that_does_not_say_for_which_processors(tmp_path: Path) -> None:
+    assert problem(with_config(tmp_path / "image.tar", "{}"), "registry:3.1.1", "amd64") is None
+
+
+@pytest.mark.parametrize("config", ["", "[]", "{"])
+def test_an_image_whose_configuration_is_damaged(tmp_path: Path, config: str) -> None:
+    found = problem(with_config(tmp_path / "image.tar", config), "registry:3.1.1", "amd64")
+    assert found is not None
+    assert "is damaged: it does not say for which processors" in found
