@@ -143,7 +143,7 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
         authority = _run_one(_ca_params(params), check_mode=check_mode)
     except RegistryError as error:
         raise RegistryError(f"ca: {error}") from error
-    signed = _run_one(params, check_mode=check_mode)
+    signed = _run_one(params, check_mode=check_mode, ca_would_change=check_mode and authority["changed"])
     return {
         **signed,
         "changed": authority["changed"] or signed["changed"],
@@ -168,7 +168,7 @@ def _ca_params(params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _run_one(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
+def _run_one(params: dict[str, Any], *, check_mode: bool, ca_would_change: bool = False) -> dict[str, Any]:
     if params["state"] == "absent":
         return _remove([params["path"], params["privatekey_path"]], check_mode=check_mode)
     request = parse_request(params)
@@ -182,7 +182,9 @@ def _run_one(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
         )
     current = read_current(request)
     plan = explain(current, request, authority, now)
-    warnings = _check_lifetime(request, authority, now) if plan.certificate and authority else []
+    # In check mode the CA lies there as it was, however old.
+    signs = authority is not None and bool(plan.certificate) and not ca_would_change
+    warnings = _check_lifetime(request, authority, now) if signs and authority else []
     reasons = plan.reasons + files.explain()
     # A dry run makes no key, and so cannot tell what the certificate for it will be.
     unknown = check_mode and bool(plan.certificate)

@@ -453,6 +453,19 @@ def test_absent(run_module: RunModule, server: Pair) -> None:
     assert not run_module("certificate", **server.params, state="absent")["changed"]
 
 
+def test_ca_and_certificate_that_are_due_at_once(run_module: RunModule, tmp_path: Path, server: Pair) -> None:
+    ca = {"subject": {"CN": "One CA"}, "days": 25, "renew_before": 5}
+    wanted = {**server.params, **Pair(tmp_path, "ca").as_ca, "names": NAMES, "ca": ca, "days": 20, "renew_before": 5}
+    run_module("certificate", **wanted)
+    # As if nobody had run it for a year.
+    late = {**wanted, "ca": {**ca, "days": 3650, "renew_before": 400}, "days": 397, "renew_before": 30}
+    predicted = run_module("certificate", check=True, **late)
+    done = run_module("certificate", **late)
+    assert predicted["reasons"] == done["reasons"]
+    assert len([reason for reason in done["reasons"] if reason.startswith("CA: ")]) == 1
+    assert not run_module("certificate", **late)["changed"]
+
+
 def test_ca_that_is_not_there(run_module: RunModule, tmp_path: Path, server: Pair) -> None:
     params: dict[str, Any] = {**server.params, **Pair(tmp_path, "ca").as_ca, "names": NAMES}
     predicted = run_module("certificate", check=True, **params)
