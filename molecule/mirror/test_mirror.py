@@ -9,6 +9,7 @@ Each test begins with the hosts as the former one left them.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,15 @@ def test_notifications_metrics_and_logs(lab: Lab) -> None:
         UPSTREAM,
         "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:5001/metrics').read().decode())\"",
     )
-    assert "registry_http_requests_total" in metrics
+    monitoring = Path(__file__).parents[2] / "docs" / "monitoring"
+    wanted = {
+        name.removesuffix("_bucket")
+        for file in monitoring.iterdir()
+        for name in re.findall(r"\bregistry_[a-z_]+", file.read_text())
+        if name != "registry_server_metrics_address"
+    }
+    assert wanted
+    assert {name for name in wanted if f"# TYPE {name} " not in metrics} == set()
     assert "Connection refused" in lab.on(
         CLIENT, "python3 -c \"import socket; socket.create_connection(('upstream.lab', 5001))\"", fails=True
     )
@@ -167,3 +176,20 @@ def test_a_registry_that_is_read_only(lab: Lab, read_only: bool) -> None:
     lab.on(CLIENT, f"rm -rf /tmp/copy; {pull}")
     push = f"skopeo copy --dest-tls-verify=false --dest-creds {CREDS} dir:/tmp/copy docker://{ORIGIN}/team/copy:1"
     lab.on(CLIENT, push, fails=read_only)
+
+
+ASK = """
+import http.client, ssl
+blind = ssl._create_unverified_context()
+connection = http.client.HTTPSConnection("upstream.lab", 5000, context=blind)
+headers = {"Host": "proxy.example.com", "X-Forwarded-Proto": "https", "Authorization": "Basic bW9ieTpnb3Jkb24="}
+connection.request("POST", "/v2/team/app/blobs/uploads/", headers=headers)
+print(connection.getresponse().getheader("Location"))
+"""
+
+
+def test_a_proxy_in_front_of_it(lab: Lab) -> None:
+    ask = f"python3 - <<'END'\n{ASK}\nEND"
+    assert lab.on(CLIENT, ask).startswith("https://proxy.example.com/v2/team/app/blobs/uploads/")
+    upstream(lab, registry_server_relative_urls=True)
+    assert lab.on(CLIENT, ask).startswith("/v2/team/app/blobs/uploads/")

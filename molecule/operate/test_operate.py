@@ -285,6 +285,13 @@ def test_the_host_renews_by_itself(lab: Lab) -> None:
     assert lab.play(**TIMERS).changes == ()
 
 
+def test_renewal_on_demand(lab: Lab) -> None:
+    assert lab.play(playbook="renew", **TIMERS).changes == ()
+    renewed = lab.play(playbook="renew", registry_tls_renew_before=396, **TIMERS)
+    assert renewed.changes == (f"{SERVER}: Make or renew the certificates", f"{SERVER}: Run the registry's container")
+    lab.on(CLIENT, f"docker pull {REGISTRY}/team/app:1")
+
+
 def test_the_host_backs_up_by_itself(lab: Lab) -> None:
     for _day in range(3):
         lab.on(SERVER, "systemctl start stronghold-registry-backup.service; sleep 1.1")

@@ -28,6 +28,9 @@ class Scope:
     def of(self, sizes: Sequence[int]) -> list[int]:
         if self.quick:
             return list(sizes[:1])
+        unknown = sorted(set(self.sizes) - set(sizes))
+        if unknown:
+            raise SystemExit(f"--sizes: {', '.join(map(str, unknown))} is none of {', '.join(map(str, sizes))}.")
         return [size for size in sizes if size in self.sizes or not self.sizes]
 
 
