@@ -35,7 +35,14 @@ def variable(name: str, spec: dict[str, Any]) -> str:
         facts.append(f"default `{default if isinstance(default, str) and default else json.dumps(default)}`")
     lines = [f"### `{name}`", "", "; ".join(facts) + ".", ""]
     lines += ["\n\n".join(paragraphs(spec["description"])), ""]
-    return "\n".join(lines)
+    lines += [part(key, option) for key, option in spec.get("options", {}).items()]
+    return "\n".join(lines) + ("\n" if "options" in spec else "")
+
+
+def part(key: str, spec: dict[str, Any]) -> str:
+    """A key of a variable that is a dictionary, or a list of them."""
+    kind = f"{spec['type']}, required" if spec.get("required") else spec["type"]
+    return f"- `{key}` ({kind}): {' '.join(paragraphs(spec['description']))}"
 
 
 def readme(role: Path) -> str:

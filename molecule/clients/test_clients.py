@@ -209,14 +209,13 @@ def test_a_registry_that_asks_for_a_certificate_gets_one(lab: Lab) -> None:
         openssl req $new -keyout client.key -out client.csr -subj /CN=client
         openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out client.crt \
           -extfile <(echo extendedKeyUsage=clientAuth)
-        install -o 65532 -g 65532 -m 444 ca.crt /srv/registry/certs/clients.crt
         """,
     )
     pair: dict[str, Any] = {
         "registry_endpoint_client_certificate": lab.on(SERVER, "cat /root/clients/client.crt") + "\n",
         "registry_endpoint_client_key": lab.on(SERVER, "cat /root/clients/client.key") + "\n",
     }
-    asking: dict[str, Any] = {"registry_server_config": {"http": {"tls": {"clientcas": ["/certs/clients.crt"]}}}}
+    asking: dict[str, Any] = {"registry_server_client_ca": lab.on(SERVER, "cat /root/clients/ca.crt") + "\n"}
     lab.play("--limit", SERVER, **asking, **pair)
     for host in CLIENTS:
         refused(lab, host, r"tls: (bad certificate|certificate required)|remote error|certificate required")

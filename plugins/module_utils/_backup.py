@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import shutil
 import time
@@ -17,13 +18,16 @@ from typing import IO, Any
 from ansible_collections.stronghold.registry.plugins.module_utils import _archive, _history
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
-    WRITABLE_SUFFIX,
     Container,
     Registry,
-    alone,
-    is_left_over,
+    check_storage,
     read_only,
     recover,
+)
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import (
+    WRITABLE_SUFFIX,
+    alone,
+    is_left_over,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import Storage, damage
 
@@ -47,16 +51,19 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """
     directory, target, name = params["directory"], params["backup_directory"], params["container"]
     _check_backup(params)
+    check_storage(_registry(directory, name))
     size = _size(directory)
     _check_space("backup_directory", target, size)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     suffix = ".tar" + (_archive.ENCRYPTED_SUFFIX if params["passphrase"] else "")
-    path = os.path.join(target, f"{name}-{stamp}{suffix}")
-    expired = _expired(target, name, params["keep"], path)
+    # Registries of several hosts, mostly of the same name, may share a directory.
+    prefix = f"{platform.node()}-{name}"
+    path = os.path.join(target, f"{prefix}-{stamp}{suffix}")
+    expired = _expired(target, prefix, params["keep"], path)
     if not check_mode:
         registry = _registry(directory, name)
-        with alone(registry):
-            if is_left_over(registry):
+        with alone(registry.config_path):
+            if is_left_over(registry.config_path):
                 recover(registry)
             with _consistent(registry):
                 _write(directory, path, name, params["passphrase"])
@@ -160,11 +167,11 @@ def _entries(directory: str) -> Iterator[tuple[str, str]]:
                 yield path, places.get(place, place)
 
 
-def _expired(target: str, name: str, keep: int, coming: str) -> list[str]:
+def _expired(target: str, prefix: str, keep: int, coming: str) -> list[str]:
     """The archives of this registry that are older than the newest *keep*, the coming one among them."""
     if not keep:
         return []
-    pattern = re.compile(rf"{re.escape(name)}-[0-9]{{8}}T[0-9]{{6}}Z\.tar(\.gpg)?")
+    pattern = re.compile(rf"{re.escape(prefix)}-[0-9]{{8}}T[0-9]{{6}}Z\.tar(\.gpg)?")
     there = [os.path.join(target, entry) for entry in os.listdir(target) if pattern.fullmatch(entry)]
     return sorted({*there, coming})[:-keep]
 
@@ -199,7 +206,7 @@ def restore(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 def _there(directory: str) -> list[str]:
     """What is in a registry's directory; none of what a file system or another restore has there for itself."""
     entries = os.listdir(directory) if os.path.lexists(directory) else []
-    return sorted(set(entries) - {"lost+found", _STAGING, _FORMER})
+    return sorted(set(entries) - {"lost+found", HISTORY, _STAGING, _FORMER})
 
 
 def _check_place(directory: str, params: Mapping[str, Any], *, runs: bool, there: list[str]) -> None:

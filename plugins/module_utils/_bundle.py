@@ -22,6 +22,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._programs impo
 _PART = 1024 * 1024
 _LEFT_OUT = frozenset({".git", ".ansible", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"})
 _ONLY_IN_SOURCES = frozenset({"build", "molecule", "tests", "tools"})
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ARCHITECTURE = re.compile(r"[a-z0-9]+")
 
 _README = """\
@@ -46,7 +47,9 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """
     if not _ARCHITECTURE.fullmatch(params["architecture"]):
         raise RegistryError(f"architecture: '{params['architecture']}' is none; write such as amd64 or arm64.")
-    name = f"stronghold-registry-{params['architecture']}"
+    if not _NAME.fullmatch(params["name"]):
+        raise RegistryError(f"name: '{params['name']}' is none; write such as registry.")
+    name = f"stronghold-{params['name']}-{params['architecture']}"
     path = os.path.join(params["directory"], f"{name}.tar")
     result = {"changed": True, "reasons": [f"{path}: is made anew"], "path": path, "checksum": None}
     if check_mode:

@@ -9,7 +9,6 @@ the registry's container, so that the restart at the end of the read-only phase 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,16 +16,14 @@ from typing import Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _history
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
     Container,
     Registry,
-    alone,
-    is_left_over,
+    check_storage,
     read_only,
     recover,
 )
-from ansible_collections.stronghold.registry.plugins.module_utils._registry_config import parse_file
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone, is_left_over
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import DamageError, Storage, damage
 
 _BLOB = re.compile(r"^blob eligible for deletion: (?P<digest>\S+)$", re.MULTILINE)
@@ -54,12 +51,12 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     )
     container = Container(registry.container)
     _check(registry, container, params["delete_untagged"])
-    with alone(registry):
+    with alone(registry.config_path):
         return _collect(registry, container, _options(params), check_mode)
 
 
 def _collect(registry: Registry, container: Container, options: list[str], check_mode: bool) -> dict[str, Any]:
-    left_over = is_left_over(registry)
+    left_over = is_left_over(registry.config_path)
     if left_over and not check_mode:
         recover(registry)
     storage = Storage(registry.data_directory)
@@ -108,26 +105,17 @@ def _options(params: Mapping[str, Any]) -> list[str]:
 
 
 def _check(registry: Registry, container: Container, delete_untagged: bool) -> None:
-    text = read_text(registry.config_path)
-    if text is None:
-        raise RegistryError(f"config_path: {registry.config_path} is not there; is the registry on this host?")
-    current = parse_file(text)
-    if current.fault:
-        raise RegistryError(f"{registry.config_path} cannot be parsed: {current.fault}. Run site.yml first.")
-    if "filesystem" not in current.config.get("storage", {}):
-        raise RegistryError(f"{registry.config_path}: only the storage driver filesystem can be collected yet.")
-    if "proxy" in current.config:
+    config = check_storage(registry)
+    if "proxy" in config:
         raise RegistryError(
             f"{registry.config_path}: this is a pull-through cache (proxy), which removes by itself what is older than "
             "its ttl; do not collect it."
         )
-    if (current.config["storage"].get("cache") or {}).get("blobdescriptor") == "redis":
+    if (config["storage"].get("cache") or {}).get("blobdescriptor") == "redis":
         raise RegistryError(
             f"{registry.config_path}: storage.cache is in Redis, which would go on to say of collected blobs that they "
             "are there; collections with it are not supported yet."
         )
-    if not os.path.isdir(registry.data_directory):
-        raise RegistryError(f"data_directory: {registry.data_directory} is no directory.")
     if not container.runs():
         raise RegistryError(f"container: {container.name} does not run; start it, best with site.yml.")
     if delete_untagged and container.major() < _KNOWS_INDEXES:

@@ -27,10 +27,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
     Container,
     Registry,
-    alone,
-    is_left_over,
     recover,
 )
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone, is_left_over
 
 log = logging.getLogger("stronghold.registry")
 
@@ -62,9 +61,9 @@ def renew(settings: dict[str, Any]) -> list[str]:
 def recover_writing(settings: dict[str, Any]) -> list[str]:
     """Let the registry be pushed to again, where something was killed that had made it read-only."""
     registry = Registry(settings["container"], settings["config_path"], settings["data_directory"])
-    if not is_left_over(registry):
+    if not is_left_over(registry.config_path):
         return []
-    with alone(registry):
+    with alone(registry.config_path):
         recover(registry)
     return ["an earlier collection or backup was interrupted"]
 

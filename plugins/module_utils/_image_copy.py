@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils._address import registry_problems
+from ansible_collections.stronghold.registry.plugins.module_utils._client_certificate import check_client_pair
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
 
@@ -78,6 +79,8 @@ def _check(params: Mapping[str, Any]) -> None:
             f"source: '{params['source']}' is no reference of skopeo; begin with one of "
             f"{', '.join(f'{transport}:' for transport in _TRANSPORTS)}, such as docker://quay.io/team/app:1."
         )
+    if params["client_certificate"] or params["client_key"]:
+        check_client_pair(params["client_certificate"], params["client_key"])
     for user, password in (("username", "password"), ("source_username", "source_password")):
         if bool(params[user]) != bool(params[password]):
             raise RegistryError(f"{user} and {password}: give both or none.")
@@ -111,27 +114,36 @@ def _places(params: Mapping[str, Any]) -> Iterator[tuple[Place, Place]]:
     """Source and target, with logins and certificates in files that only this process's user can read."""
     with tempfile.TemporaryDirectory(prefix="stronghold-") as directory:
         verify = ["--tls-verify=false"] if params["security"] == "insecure" else []
-        if params["ca_certificate"]:
-            _write(f"{directory}/certs/ca.crt", params["ca_certificate"])
+        # By these names (containers-certs.d(5)).
+        certificates = {
+            "ca.crt": params["ca_certificate"],
+            "client.cert": params["client_certificate"],
+            "client.key": params["client_key"],
+        }
+        for name, text in certificates.items():
+            if text:
+                _write(f"{directory}/certs/{name}", text)
+        if any(certificates.values()):
             verify += [f"--cert-dir={directory}/certs"]
         auth = _login(directory, "target", params["registry"], params["username"], params["password"])
         target = Place(f"docker://{params['registry']}/{params['name']}", (*verify, *auth))
         host = params["source"].removeprefix("docker://").partition("/")[0]
-        auth = _login(directory, "source", host, params["source_username"], params["source_password"])
-        source = Place(params["source"], tuple(auth) if params["source"].startswith("docker:") else ())
-        yield source, target
+        # Without a login given, that of the module's user.
+        auth = []
+        if params["source_username"] and params["source"].startswith("docker:"):
+            auth = _login(directory, "source", host, params["source_username"], params["source_password"])
+        yield Place(params["source"], tuple(auth)), target
 
 
 def _login(directory: str, name: str, registry: str, username: str, password: str) -> list[str]:
     path = f"{directory}/{name}/auth.json"
     token = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
-    # Without a login of its own, nobody's else is used either.
     _write(path, json.dumps({"auths": {registry: {"auth": token}} if username else {}}))
     return [f"--authfile={path}"]
 
 
 def _write(path: str, text: str) -> None:
-    os.makedirs(os.path.dirname(path), mode=0o700)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
 

@@ -9,7 +9,6 @@ back with one of the two, and the next run finds out which.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -30,9 +29,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_config import parse_file, render
-
-WRITABLE_SUFFIX = ".writable"
-"""Beside config.yml, what it was before."""
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import WRITABLE_SUFFIX
 
 _VERSION = re.compile(r"\bv?(?P<version>\d+\.\d+\.\d+)")
 _START = 60.0
@@ -51,6 +48,28 @@ class Registry:
     @property
     def writable_path(self) -> str:
         return self.config_path + WRITABLE_SUFFIX
+
+
+def check_storage(registry: Registry) -> dict[str, Any]:
+    """The registry's configuration, found to keep its data on this host.
+
+    :raises RegistryError: it is not there, cannot be parsed, or the data are elsewhere.
+    """
+    text = read_text(registry.config_path)
+    if text is None:
+        raise RegistryError(f"{registry.config_path} is not there; is the registry on this host?")
+    current = parse_file(text)
+    if current.fault:
+        raise RegistryError(f"{registry.config_path} cannot be parsed: {current.fault}. Run site.yml first.")
+    config = dict(current.config)
+    if "filesystem" not in config.get("storage", {}):
+        raise RegistryError(
+            f"{registry.config_path}: the registry's data are not on this host; this works with the storage driver "
+            "filesystem only."
+        )
+    if not os.path.isdir(registry.data_directory):
+        raise RegistryError(f"data_directory: {registry.data_directory} is no directory.")
+    return config
 
 
 class Container:
@@ -137,26 +156,6 @@ class Container:
 
 
 @contextmanager
-def alone(registry: Registry) -> Iterator[None]:
-    """No other collection or backup of this registry goes on meanwhile; the system ends this with the process.
-
-    :raises RegistryError: one does.
-    """
-    directory = os.open(os.path.dirname(registry.config_path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(directory)
-        raise RegistryError(
-            f"container: another collection or backup of {registry.container} goes on; wait until it has ended."
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(directory)
-
-
-@contextmanager
 def read_only(registry: Registry, container: Container) -> Iterator[None]:
     """The registry serves, but takes nothing, for as long as this lasts."""
     text = read_text(registry.config_path) or ""
@@ -175,11 +174,6 @@ def read_only(registry: Registry, container: Container) -> Iterator[None]:
 def _leave(number: int, _frame: object) -> None:
     """End as after any other error, so that the registry is not left read-only."""
     raise SystemExit(128 + number)
-
-
-def is_left_over(registry: Registry) -> bool:
-    """Whether a collection was interrupted, so that the registry may still be read-only."""
-    return os.path.exists(registry.writable_path)
 
 
 def recover(registry: Registry) -> None:

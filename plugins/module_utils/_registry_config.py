@@ -30,6 +30,11 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
     set_attributes,
     write_file,
 )
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import (
+    WRITABLE_SUFFIX,
+    alone,
+    is_left_over,
+)
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_schema import problems
 
 SECRET_PATHS = (
@@ -220,7 +225,12 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if current.fault and not params["force"]:
         raise RegistryError(f"{path} cannot be parsed: {current.fault}. Mend or remove it, or overwrite it with force.")
     desired = with_secret(config, current.secret or secrets.token_hex(32))
-    reasons = _explain_file(path, current, desired)
+    left_over = is_left_over(path)
+    if left_over:
+        # Whoever holds it puts the former file back.
+        with alone(path):
+            pass
+    reasons = _explain_left_over(path, left_over=left_over) + _explain_file(path, current, desired)
     attribute_reasons = explain_attributes(path, wanted)
     directory_reasons = _explain_directory(directory, directory_wanted)
     content = render(desired).encode("utf-8")
@@ -228,10 +238,14 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if not check_mode:
         if directory is not None and directory_reasons:
             _provide_directory(directory, directory_wanted)
-        if keeps_former:
+        if keeps_former and left_over:
+            # What is in the file's place is none that anybody asked for.
+            os.replace(path + WRITABLE_SUFFIX, path + BACKUP_SUFFIX)
+        elif keeps_former:
             back_up(path)
         if reasons:
             write_file(path, content, wanted)
+            remove_file(path + WRITABLE_SUFFIX)
         elif attribute_reasons:
             set_attributes(path, wanted)
     return {
@@ -246,6 +260,12 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "after": describe(desired, current.config),
         },
     }
+
+
+def _explain_left_over(path: str, *, left_over: bool) -> list[str]:
+    if not left_over:
+        return []
+    return [f"{path}{WRITABLE_SUFFIX}: is left over from a garbage collection or backup that was interrupted"]
 
 
 def _explain_directory(path: Optional[str], wanted: Attributes) -> list[str]:

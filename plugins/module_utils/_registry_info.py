@@ -20,7 +20,12 @@ from ansible_collections.stronghold.registry.plugins.module_utils._certificate i
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
 from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd import parse_file
-from ansible_collections.stronghold.registry.plugins.module_utils._read_only import Container, Registry, is_left_over
+from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
+    Container,
+    Registry,
+    check_storage,
+)
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import is_left_over
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import (
     SCHEMA_1,
     DamageError,
@@ -44,6 +49,7 @@ def run(params: Mapping[str, Any]) -> dict[str, Any]:
     )
     if not os.path.isdir(registry.data_directory):
         raise RegistryError(f"directory: there is no registry in {directory}.")
+    check_storage(registry)
     storage = Storage(registry.data_directory)
     return {
         "changed": False,
@@ -68,7 +74,7 @@ def _container(registry: Registry) -> dict[str, Any]:
         "version": None,
         "started": None,
         "problems": [],
-        "interrupted": is_left_over(registry),
+        "interrupted": is_left_over(registry.config_path),
     }
     if runs:
         described = container.inspect()

@@ -104,7 +104,9 @@ def _container(container: Mapping[str, Any]) -> list[Finding]:
         return [Finding(CRITICAL, "container", f"The container {container['name']} does not run.")]
     findings = [Finding(OK, "version", f"Registry {container['version']}, image {container['image']}.")]
     if container["interrupted"]:
-        text = "A collection or backup goes on, or was interrupted: pushes are refused. Run site.yml if it was."
+        text = (
+            "A garbage collection or backup goes on, or was interrupted: pushes are refused. If it was, run site.yml."
+        )
         findings.append(Finding(WARNING, "container", text))
     if container["problems"]:
         text = f"The container {', '.join(container['problems'])}. Run site.yml."

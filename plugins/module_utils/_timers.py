@@ -27,7 +27,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
     remove_file,
     write_file,
 )
-from ansible_collections.stronghold.registry.plugins.module_utils._read_only import WRITABLE_SUFFIX
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import WRITABLE_SUFFIX
 
 PROGRAM = "/usr/local/lib/stronghold/registry.pyz"
 SETTINGS = "/etc/stronghold/{name}.json"
@@ -70,6 +70,8 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     if wanted:
         _check_systemd()
         _check_schedules(wanted)
+    if "backup" in wanted and not os.path.isdir(params["backup_directory"]):
+        raise RegistryError(f"backup_directory: {params['backup_directory']} is not there; mount or make it.")
     files = list(_files(name, params, wanted)) if wanted else []
     reasons = [reason for file in files for reason in _explain(file)]
     superfluous = _superfluous(name, {file.path for file in files})

@@ -34,6 +34,11 @@ options:
       - Where the archive goes. It is made where it is not there.
     type: path
     required: true
+  name:
+    description:
+      - The registry's name, after which the archive is named.
+    type: str
+    default: registry
   image:
     description:
       - The registry's image, by the name that it shall have on the servers.
@@ -126,6 +131,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 IMAGE = {"name": {"type": "str", "required": True}, "source": {"type": "str", "required": True}}
 ARGUMENT_SPEC = {
     "directory": {"type": "path", "required": True},
+    "name": {"type": "str", "default": "registry"},
     "image": {"type": "str", "required": True},
     "image_source": {"type": "str", "required": True},
     "architecture": {"type": "str", "default": "amd64"},

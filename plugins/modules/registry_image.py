@@ -58,6 +58,18 @@ options:
       - The CA certificate to trust for O(registry), as PEM text. When empty, the CAs of the system are trusted.
     type: str
     default: ""
+  client_certificate:
+    description:
+      - The certificate, with its chain, by which this host proves itself to a registry that asks for one, as text in
+        PEM. Give O(client_key) too.
+      - It is public, but masked in the module's output, so that a private key that is passed by mistake is not shown.
+    type: str
+    default: ""
+  client_key:
+    description:
+      - The private key of O(client_certificate), unencrypted, as text in PEM.
+    type: str
+    default: ""
   username:
     description:
       - A user who may push to O(registry). Give O(password) too.
@@ -71,6 +83,7 @@ options:
   source_username:
     description:
       - A user who may pull from the registry in O(source). Give O(source_password) too.
+      - Without one, the login counts that the user of the task has made with skopeo or podman.
     type: str
     default: ""
   source_password:
@@ -116,6 +129,8 @@ ARGUMENT_SPEC = {
     "source": {"type": "str", "required": True},
     "security": {"type": "str", "choices": ["tls", "insecure"], "default": "tls"},
     "ca_certificate": {"type": "str", "default": ""},
+    "client_certificate": {"type": "str", "default": "", "no_log": True},
+    "client_key": {"type": "str", "default": "", "no_log": True},
     "username": {"type": "str", "default": ""},
     "password": {"type": "str", "default": "", "no_log": True},
     "source_username": {"type": "str", "default": ""},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def registry(tmp_path: Path) -> Path:
         (directory / name).write_text(f"this is {name}\n")
         (directory / name).chmod(mode)
         os.utime(directory / name, (1000, 1000))
-    (directory / "config" / "config.yml").write_text("http: {secret: hush}\n")
+    (directory / "config" / "config.yml").write_text("storage: {filesystem: {}}\nhttp: {secret: hush}\n")
     warehouse = Warehouse(directory / "data")
     warehouse.index("team/app", [warehouse.image("team/app", platform) for platform in ("amd64", "arm64")], "1")
     (warehouse.top / "repositories" / "team" / "app" / "_uploads" / "half").mkdir(parents=True)
@@ -133,8 +134,9 @@ def test_check_mode_writes_nothing(run_module: RunModule, registry: Path, target
 
 
 def test_only_the_newest_are_kept(run_module: RunModule, registry: Path, target: Path) -> None:
-    others = ["other-20200101T000000Z.tar", f"{NAME}-notes.tar", f"{NAME}-2-20200101T000000Z.tar"]
-    old = [f"{NAME}-2020010{day}T000000Z.tar{suffix}" for day, suffix in ((1, ""), (2, ".gpg"), (3, ""))]
+    prefix = f"{platform.node()}-{NAME}"
+    others = [f"other-{NAME}-20200101T000000Z.tar", f"{prefix}-notes.tar", f"{prefix}-2-20200101T000000Z.tar"]
+    old = [f"{prefix}-2020010{day}T000000Z.tar{suffix}" for day, suffix in ((1, ""), (2, ".gpg"), (3, ""))]
     for name in others + old:
         (target / name).touch()
     made = back_up(run_module, registry, target, keep=2)
@@ -256,6 +258,18 @@ def test_wrong_parameters(
     given = {"container": NAME, "directory": str(registry), "backup_directory": str(target), **wrong}
     assert message in run_module("registry_backup", fails=True, **given)["msg"]
     assert list(target.iterdir()) == []
+
+
+def test_data_that_are_elsewhere(run_module: RunModule, registry: Path, target: Path) -> None:
+    (registry / "config" / "config.yml").write_text("storage: {s3: {bucket: images}}\n")
+    refused = back_up(run_module, registry, target, fails=True)
+    assert "the registry's data are not on this host" in refused["msg"]
+
+
+def test_what_a_directory_remembers_stays_there(run_module: RunModule, registry: Path, target: Path) -> None:
+    archive = back_up(run_module, registry, target)["path"]
+    restore(run_module, archive, registry, force=True)
+    assert json.loads((registry / "history.jsonl").read_text())["event"] == "backup"
 
 
 def test_a_target_within_the_registry(run_module: RunModule, registry: Path) -> None:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -366,3 +368,30 @@ def test_what_stops_the_registry_is_refused(registry_binary: Path, tmp_path: Pat
     path.write_text(yaml.safe_dump(config))
     process = subprocess.run([registry_binary, "serve", path], capture_output=True, check=False, timeout=30, env={})
     assert process.returncode != 0
+
+
+def test_what_an_interrupted_job_left_goes(run_module: RunModule, path: Path) -> None:
+    wanted: dict[str, Any] = {"path": str(path), "config": CONFIG}
+    run_module("registry_config", **wanted)
+    left = path.with_name("config.yml.writable")
+    left.write_bytes(path.read_bytes())
+    announced = run_module("registry_config", check=True, **wanted)
+    done = run_module("registry_config", **wanted)
+    assert announced["reasons"] == done["reasons"]
+    assert done["reasons"] == [f"{left}: is left over from a garbage collection or backup that was interrupted"]
+    assert not left.exists()
+    assert run_module("registry_config", **wanted)["changed"] is False
+
+
+def test_a_job_that_goes_on_is_not_disturbed(run_module: RunModule, path: Path) -> None:
+    wanted: dict[str, Any] = {"path": str(path), "config": CONFIG}
+    run_module("registry_config", **wanted)
+    left = path.with_name("config.yml.writable")
+    left.write_bytes(path.read_bytes())
+    path.write_text("read-only")
+    directory = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    refused = run_module("registry_config", fails=True, force=True, **wanted)
+    os.close(directory)
+    assert "a garbage collection or backup of this registry goes on" in refused["msg"]
+    assert (path.read_text(), left.exists()) == ("read-only", True)
