@@ -46,6 +46,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(lab: Lab, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle, made with a network, and unpacked where there is none."""
+    shutil.rmtree(LAB / "bundle", ignore_errors=True)
     seeds = [{"name": "base/image:1", "source": f"oci:{image}"}]
     assert lab.play("--check", playbook="bundle", registry_maintenance_images=seeds).changes != ()
     assert not (LAB / "bundle").exists()
@@ -66,7 +67,9 @@ def play(bundle: Path, playbook: str, *options: str, network: bool = False) -> s
         *given,
         f"stronghold.registry.{playbook}",
         ANSIBLE_COLLECTIONS_PATH=str(bundle / "collections"),
-        ANSIBLE_CONFIG="/dev/null",
+        # None of this repository's settings.
+        ANSIBLE_CONFIG=str(bundle / "ansible.cfg"),
+        ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3",
         PYTHONPATH="",
     )
 
@@ -85,6 +88,7 @@ def test_the_bundle_is_whole_and_says_what_it_is(bundle: Path) -> None:
 
 
 def test_it_installs_without_a_network(bundle: Path, lab: Lab) -> None:
+    (bundle / "ansible.cfg").touch()
     run("python3", "-m", "venv", bundle / "venv")
     (pip,) = [line for line in (bundle / "README").read_text().splitlines() if "pip install" in line]
     run("unshare", "--net", "sh", "-c", f"cd {bundle} && {pip}")

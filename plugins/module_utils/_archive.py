@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -29,7 +30,7 @@ LIST = "stronghold-backup.json"
 ENCRYPTED_SUFFIX = ".gpg"
 
 _PART = 1024 * 1024
-_LONGEST_LIST = 256 * 1024 * 1024
+_LONGEST_LIST = 1024 * 1024 * 1024
 _GPG = ("--batch", "--quiet", "--no-options", "--pinentry-mode", "loopback", "--passphrase-fd")
 
 
@@ -66,7 +67,10 @@ def write(stream: IO[bytes], contents: Contents, entries: Iterable[tuple[str, st
 
 
 def _add(archive: tarfile.TarFile, path: str, name: str) -> str:
-    with open(path, "rb") as file:
+    # Whoever breaks into the container can put a pipe there, whose writer would be waited for.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise RegistryError(f"{path} is no regular file; look at it and remove it.")
         member = archive.gettarinfo(arcname=name, fileobj=file)
         # Two names of one file are two files here.
         member.type, member.linkname = tarfile.REGTYPE, ""

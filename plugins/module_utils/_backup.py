@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _archive, _history
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
     Container,
     Registry,
@@ -41,6 +42,7 @@ _UPLOADS = "_uploads"
 _STAGING = ".restoring"
 _FORMER = ".before-restore"
 _MODE = 0o755
+_FSTAB_FIELDS = 2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -51,7 +53,9 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """
     directory, target, name = params["directory"], params["backup_directory"], params["container"]
     _check_backup(params)
-    check_storage(_registry(directory, name))
+    registry = _registry(directory, name)
+    check_storage(registry)
+    damaged = _damaged(registry)
     size = _size(directory)
     _check_space("backup_directory", target, size)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -61,21 +65,24 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     path = os.path.join(target, f"{prefix}-{stamp}{suffix}")
     expired = _expired(target, prefix, params["keep"], path)
     if not check_mode:
-        registry = _registry(directory, name)
-        with alone(registry.config_path):
+        with alone(directory, patience=params.get("patience", 0.0)):
             if is_left_over(registry.config_path):
                 recover(registry)
-            with _consistent(registry):
-                _write(directory, path, name, params["passphrase"])
+            with _part_of(path) as part:
+                with _consistent(registry):
+                    _write(directory, part, name, params["passphrase"])
+                    damaged = _damaged(registry)
+                os.replace(part, path)
         for old in expired:
             os.unlink(old)
         size = os.path.getsize(path)
-        _history.add(os.path.join(directory, HISTORY), "backup", archive=path, size=size)
+        _history.add(os.path.join(directory, HISTORY), "backup", archive=path, size=size, damaged=len(damaged))
     return {
         "changed": True,
         "reasons": [f"{path}: is made anew", *(f"{old}: {params['keep']} newer ones are kept" for old in expired)],
         "path": path,
         "size": size,
+        "damaged": damaged,
     }
 
 
@@ -88,11 +95,33 @@ def _check_backup(params: Mapping[str, Any]) -> None:
             f"backup_directory: {target} is not there. It is not made, since it may be a file system that is not "
             "mounted; mount or make it."
         )
-    if os.path.realpath(target).startswith(os.path.realpath(directory) + os.sep):
+    _check_mounted(target)
+    if (os.path.realpath(target) + os.sep).startswith(os.path.realpath(directory) + os.sep):
         raise RegistryError(f"backup_directory: {target} lies in {directory}, with which it would be lost.")
     if params["keep"] < 0:
         raise RegistryError(f"keep: is {params['keep']}, wanted 0 or more.")
     _check_name(params["container"])
+
+
+def _check_mounted(target: str) -> None:
+    """:raises RegistryError: by /etc/fstab (fstab(5)) a file system belongs there that is not mounted."""
+    for line in (read_text("/etc/fstab") or "").splitlines():
+        fields = line.split()
+        if (
+            len(fields) < _FSTAB_FIELDS
+            or fields[0].startswith("#")
+            or not fields[1].startswith("/")
+            or fields[1] == "/"
+        ):
+            continue
+        place = fields[1].replace("\\040", " ")
+        if (os.path.realpath(target) + os.sep).startswith(place.rstrip("/") + os.sep) and not os.path.ismount(place):
+            raise RegistryError(f"backup_directory: {place} is not mounted, which /etc/fstab has; mount it.")
+
+
+def _damaged(registry: Registry) -> list[str]:
+    """The tags that can't be pulled; a cache has images that were pulled in part."""
+    return [] if "proxy" in check_storage(registry) else damage(Storage(registry.data_directory))
 
 
 def _check_name(name: str) -> None:
@@ -129,8 +158,18 @@ def _consistent(registry: Registry) -> Iterator[None]:
         yield
 
 
-def _write(directory: str, path: str, name: str, passphrase: str) -> None:
+@contextmanager
+def _part_of(path: str) -> Iterator[str]:
+    """Where an archive is written to, until it is whole."""
     part = f"{path}.part"
+    try:
+        yield part
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+
+
+def _write(directory: str, part: str, name: str, passphrase: str) -> None:
     contents = _archive.Contents(name)
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -142,14 +181,9 @@ def _write(directory: str, path: str, name: str, passphrase: str) -> None:
                 _archive.write(stream, contents, _entries(directory))
             target.flush()
             os.fsync(target.fileno())
-        os.replace(part, path)
     except OSError as error:
-        raise RegistryError(
-            f"{path} cannot be written: {error.strerror or error} ({error.filename or part})."
-        ) from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
+        where = error.filename or part
+        raise RegistryError(f"{part} cannot be written: {error.strerror or error} ({where}).") from error
 
 
 def _entries(directory: str) -> Iterator[tuple[str, str]]:
@@ -163,7 +197,12 @@ def _entries(directory: str) -> Iterator[tuple[str, str]]:
         for name in directories + sorted(files):
             path = os.path.join(top, name)
             place = os.path.relpath(path, directory)
-            if place not in left_out and not os.path.islink(path):
+            if os.path.islink(path):
+                raise RegistryError(
+                    f"{path} is a symbolic link, and what it leads to would not be in the archive; mount that there "
+                    "instead."
+                )
+            if place not in left_out:
                 yield path, places.get(place, place)
 
 
@@ -194,13 +233,18 @@ def restore(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     reasons += [f"{former}: holds what was in its place"] if there else []
     result = {"changed": True, "reasons": reasons, "former": former}
     if check_mode:
-        return {**result, "created": None}
+        return {**result, "created": None, "damaged": []}
     os.makedirs(directory, mode=_MODE, exist_ok=True)
-    created = _stage(archive, os.path.join(directory, _STAGING), params["passphrase"])
-    if runs:
-        Container(params["container"]).stop()
-    _swap(directory, there)
-    return {**result, "created": created}
+    with alone(directory):
+        created, damaged = _stage(archive, os.path.join(directory, _STAGING), params["passphrase"])
+        try:
+            if runs:
+                Container(params["container"]).stop()
+            _swap(directory, there)
+        except RegistryError:
+            shutil.rmtree(os.path.join(directory, _STAGING))
+            raise
+    return {**result, "created": created, "damaged": damaged}
 
 
 def _there(directory: str) -> list[str]:
@@ -217,6 +261,10 @@ def _check_place(directory: str, params: Mapping[str, Any], *, runs: bool, there
         )
     if there and not params["force"]:
         raise RegistryError(f"directory: {directory} is not empty; with force, what is in it is kept in {former}.")
+    if os.path.lexists(former) and os.path.lexists(os.path.join(directory, _STAGING)):
+        raise RegistryError(
+            f"directory: a restore to {directory} was interrupted; move back what is in {former}, and remove it."
+        )
     if os.path.lexists(former):
         raise RegistryError(f"directory: {former} is there from an earlier restore; look at it and remove it.")
     for name in there:
@@ -232,32 +280,43 @@ def _check_place(directory: str, params: Mapping[str, Any], *, runs: bool, there
 
 
 def _swap(directory: str, there: list[str]) -> None:
-    """Exchange what is in the directory for what is staged."""
+    """Exchange what is in the directory for what is staged, or leave all as it is."""
+    staging, former = os.path.join(directory, _STAGING), os.path.join(directory, _FORMER)
     if there:
-        os.mkdir(os.path.join(directory, _FORMER), 0o700)
-    for name in there:
-        os.rename(os.path.join(directory, name), os.path.join(directory, _FORMER, name))
-    for name in sorted(os.listdir(os.path.join(directory, _STAGING))):
-        os.rename(os.path.join(directory, _STAGING, name), os.path.join(directory, name))
-    os.rmdir(os.path.join(directory, _STAGING))
+        os.mkdir(former, 0o700)
+    moves = [(os.path.join(directory, name), os.path.join(former, name)) for name in there]
+    moves += [(os.path.join(staging, name), os.path.join(directory, name)) for name in sorted(os.listdir(staging))]
+    done: list[tuple[str, str]] = []
+    try:
+        for source, target in moves:
+            os.rename(source, target)
+            done.append((source, target))
+    except OSError as error:
+        for source, target in reversed(done):
+            os.rename(target, source)
+        if there:
+            os.rmdir(former)
+        raise RegistryError(
+            f"directory: {error.filename} cannot be moved: {error.strerror}. All is as before, but the container is "
+            "stopped; run site.yml to start it."
+        ) from error
+    os.rmdir(staging)
 
 
-def _stage(archive: str, staging: str, passphrase: str) -> int:
-    """Write the archive's content, and find it whole. Returns when the archive was made."""
+def _stage(archive: str, staging: str, passphrase: str) -> tuple[int, list[str]]:
+    """Write the archive's content, and find it whole. Returns when it was made, and which tags can't be pulled."""
     if os.path.lexists(staging):
         # Only ever left by a restore that was interrupted.
         shutil.rmtree(staging)
     os.mkdir(staging, 0o700)
     try:
         contents = _extract(archive, staging, passphrase)
-        damaged = damage(Storage(os.path.join(staging, "data")))
-        if damaged:
-            raise RegistryError(f"the registry in it is not whole: {damaged[0]}")
+        damaged = _damaged(_registry(staging, contents.name))
     except (RegistryError, OSError) as error:
         shutil.rmtree(staging)
         what = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error).rstrip(".")
         raise RegistryError(f"archive: {archive} cannot be restored: {what}. Nothing was changed.") from error
-    return contents.created
+    return contents.created, damaged
 
 
 def _extract(archive: str, staging: str, passphrase: str) -> _archive.Contents:

@@ -17,10 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
+from ansible_collections.stronghold.registry.plugins.module_utils._skopeo import said, skopeo
 
 _PART = 1024 * 1024
-_LEFT_OUT = frozenset({".git", ".ansible", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"})
+_LEFT_OUT = frozenset(
+    {".git", ".stronghold", ".ansible", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"}
+)
 _ONLY_IN_SOURCES = frozenset({"build", "molecule", "tests", "tools"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ARCHITECTURE = re.compile(r"[a-z0-9]+")
@@ -70,18 +72,19 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def _fill(staging: str, params: Mapping[str, Any]) -> None:
     image = f"docker-archive:{staging}/image.tar:{params['image']}"
-    _skopeo(f"--override-arch={params['architecture']}", "copy", params["image_source"], image)
+    source = params["image_source"]
+    _copy(source, f"--override-arch={params['architecture']}", "copy", source, image)
     seeds = []
     for number, seed in enumerate(params["images"], start=1):
         archive = f"images/{number}.tar"
-        _skopeo("copy", "--all", "--preserve-digests", seed["source"], f"oci-archive:{staging}/{archive}")
+        target = f"oci-archive:{staging}/{archive}"
+        _copy(seed["source"], "copy", "--all", "--preserve-digests", seed["source"], target)
         seeds.append({"name": seed["name"], "source": f"oci-archive:{{{{ registry_maintenance_bundle }}}}/{archive}"})
     for collection in params["collections"]:
         _copy_collection(collection, os.path.join(staging, "collections", "ansible_collections"))
     requirements = params["requirements"]
     if requirements:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        _run([*pip, "--dest", os.path.join(staging, "wheels"), *requirements], "the wheels")
+        _download(requirements, os.path.join(staging, "wheels"))
     _write(os.path.join(staging, "packages.json"), json.dumps(params["packages"], indent=1) + "\n")
     _write(os.path.join(staging, "README"), _README.format(requirements=" ".join(requirements)))
     variables = {
@@ -94,24 +97,25 @@ def _fill(staging: str, params: Mapping[str, Any]) -> None:
     _write(os.path.join(staging, "variables.yml"), json.dumps(variables, indent=1) + "\n")
 
 
-def _skopeo(*arguments: str) -> None:
-    program = find_program("skopeo")
-    if program is None:
-        raise RegistryError("The program skopeo is missing on this host; install the package skopeo.")
-    _run([program, *arguments], next(argument for argument in arguments if re.match(r"[a-z-]+:", argument)))
-
-
-def _run(command: list[str], what: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+def _copy(source: str, *arguments: str) -> None:
+    done = skopeo(*arguments)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it is not said why"]
-        raise RegistryError(f"{what} cannot be had: {said[-1].rstrip('.')}.")
+        raise RegistryError(f"{source} cannot be had: {said(done)}.")
+
+
+def _download(requirements: list[str], target: str) -> None:
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", target]
+    done = subprocess.run([*pip, *requirements], capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["pip does not say why"]
+        raise RegistryError(f"requirements: the wheels cannot be had: {lines[-1].rstrip('.')}.")
 
 
 def _copy_collection(source: str, target: str) -> None:
     """Copy an installed collection, or a checkout of one without what only its developers need."""
-    # Not the real path: a checkout is linked to from where its name is right.
-    namespace, name = os.path.normpath(source).split(os.sep)[-2:]
+    # Not the real path: a checkout is linked to from where its name is right, and beside the others.
+    source = os.path.normpath(source)
+    namespace, name = source.split(os.sep)[-2:]
     if not os.path.exists(os.path.join(source, "meta", "runtime.yml")):
         raise RegistryError(f"collections: there is no collection in {source}.")
     installed = os.path.exists(os.path.join(source, "MANIFEST.json"))

@@ -24,10 +24,11 @@ from ansible_collections.stronghold.registry.plugins.module_utils._read_only imp
     recover,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone, is_left_over
-from ansible_collections.stronghold.registry.plugins.module_utils._storage import DamageError, Storage, damage
+from ansible_collections.stronghold.registry.plugins.module_utils._storage import DamageError, Storage, damage, needed
 
 _BLOB = re.compile(r"^blob eligible for deletion: (?P<digest>\S+)$", re.MULTILINE)
-_MANIFEST = re.compile(r"^manifest eligible for deletion: (?P<digest>\S+)$", re.MULTILINE)
+# Version 3 prints the whole of what it calls a manifest to delete: {repository digest [tags]}.
+_MANIFEST = re.compile(r"^manifest eligible for deletion: (?:\{\S* )?(?P<digest>\w+:\w+)", re.MULTILINE)
 _KNOWS_INDEXES = 3
 """The major version since which a collection of untagged manifests spares those that a tagged index needs."""
 
@@ -51,7 +52,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     )
     container = Container(registry.container)
     _check(registry, container, params["delete_untagged"])
-    with alone(registry.config_path):
+    with alone(registry.directory, patience=params.get("patience", 0.0)):
         return _collect(registry, container, _options(params), check_mode)
 
 
@@ -61,17 +62,39 @@ def _collect(registry: Registry, container: Container, options: list[str], check
         recover(registry)
     storage = Storage(registry.data_directory)
     damaged_before = damage(storage)
-    garbage = parse_report(container.collect("--dry-run", *options), storage)
+    garbage = _report(container, storage, options)
     if garbage.blobs and not check_mode:
         with read_only(registry, container):
+            # Again, now that nobody pushes.
+            garbage, damaged_before = _report(container, storage, options), damage(storage)
+            _refuse_needed(storage, garbage)
             container.collect(*options)
-        _verify(storage, damaged_before)
+            _verify(storage, damaged_before)
     found = {"blobs": len(garbage.blobs), "manifests": garbage.manifests, "size": garbage.size}
     if registry.history_path and not check_mode:
         _history.add(registry.history_path, "garbage_collect", **found, damaged=len(damaged_before))
     reasons = ["an earlier collection or backup was interrupted"] if left_over else []
     reasons += explain(garbage)
     return {"changed": bool(reasons), "reasons": reasons, **found, "damaged": damaged_before}
+
+
+def _report(container: Container, storage: Storage, options: list[str]) -> Garbage:
+    # The registry takes a storage that nobody has pushed to for an error.
+    if not storage.repositories():
+        return Garbage()
+    return parse_report(container.collect("--dry-run", *options), storage)
+
+
+def _refuse_needed(storage: Storage, garbage: Garbage) -> None:
+    """The registry goes by other links than tags do. Where some were lost, it takes for garbage what a tag needs."""
+    wanted = needed(storage)
+    lost = sorted({wanted[digest] for digest in garbage.blobs if digest in wanted})
+    if lost:
+        raise RegistryError(
+            f"The registry would remove what {len(lost)} tags need: {', '.join(lost[:5])}. Its storage lacks links, "
+            "perhaps since it was copied or cleaned by hand; push these images again, or delete their tags. Nothing "
+            "was removed."
+        )
 
 
 def _verify(storage: Storage, damaged_before: list[str]) -> None:

@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils import (
@@ -31,18 +32,25 @@ from ansible_collections.stronghold.registry.plugins.module_utils._read_only imp
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone, is_left_over
 
+_PATIENCE = 6 * 3600.0
+"""Seconds that one job waits for another."""
+
+_SECOND = len("2026-11-26T09:30:00")
+
 log = logging.getLogger("stronghold.registry")
 
 
 def garbage_collect(settings: dict[str, Any]) -> list[str]:
     """Remove what no image needs."""
-    reasons: list[str] = _garbage_collect.run(settings["garbage_collect"], check_mode=False)["reasons"]
+    given = {**settings["garbage_collect"], "patience": _PATIENCE}
+    reasons: list[str] = _garbage_collect.run(given, check_mode=False)["reasons"]
     return reasons
 
 
 def back_up(settings: dict[str, Any]) -> list[str]:
     """Keep the registry in an archive."""
-    reasons: list[str] = _backup.back_up(settings["backup"], check_mode=False)["reasons"]
+    given = {**settings["backup"], "patience": _PATIENCE}
+    reasons: list[str] = _backup.back_up(given, check_mode=False)["reasons"]
     return reasons
 
 
@@ -50,11 +58,14 @@ def renew(settings: dict[str, Any]) -> list[str]:
     """Renew the certificates where they are due, and then have the registry serve the new one."""
     with _files.exclusively(check_mode=False):
         result = _x509.run(settings["renew"], check_mode=False)
-    # A CA that is renewed keeps its key, and is not what the registry serves.
-    if any(not reason.startswith("CA: ") for reason in result["reasons"]):
-        Container(settings["container"]).restart()
-        _history.add(settings["history_path"], "renew", not_after=result["not_after"])
     reasons: list[str] = result["reasons"]
+    container = Container(settings["container"])
+    # By time, so that a renewal that was interrupted before its restart gets one the next day.
+    written = datetime.fromtimestamp(os.stat(settings["renew"]["path"]).st_mtime, timezone.utc)
+    if container.runs() and written.strftime("%Y-%m-%dT%H:%M:%S") >= container.started()[:_SECOND]:
+        container.restart()
+        _history.add(settings["history_path"], "renew", not_after=result["not_after"])
+        reasons = [*reasons, f"{settings['container']}: is restarted, to serve the certificate"]
     return reasons
 
 
@@ -63,7 +74,7 @@ def recover_writing(settings: dict[str, Any]) -> list[str]:
     registry = Registry(settings["container"], settings["config_path"], settings["data_directory"])
     if not is_left_over(registry.config_path):
         return []
-    with alone(registry.config_path):
+    with alone(registry.directory):
         recover(registry)
     return ["an earlier collection or backup was interrupted"]
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from typing import Any, Optional
 from ansible_collections.stronghold.registry.plugins.module_utils._address import registry_problems
 from ansible_collections.stronghold.registry.plugins.module_utils._client_certificate import check_client_pair
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
+from ansible_collections.stronghold.registry.plugins.module_utils._skopeo import said, skopeo
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _TRANSPORTS = ("docker", "oci", "oci-archive", "docker-archive", "docker-daemon", "dir", "containers-storage")
@@ -150,13 +149,13 @@ def _write(path: str, text: str) -> None:
 
 def _raw(place: Place) -> Optional[bytes]:
     """The manifest of an image or index; None where there is none."""
-    done = _skopeo("inspect", "--raw", *place.options, place.reference)
+    done = skopeo("inspect", "--raw", *place.options, place.reference)
     if done.returncode == 0:
         return done.stdout
-    said = _said(done)
-    if place.transport == "docker" and _ABSENT.search(said):
+    why = said(done)
+    if place.transport == "docker" and _ABSENT.search(why):
         return None
-    raise RegistryError(f"{place.reference} cannot be read: {said}.")
+    raise RegistryError(f"{place.reference} cannot be read: {why}.")
 
 
 def _copy(source: Place, target: Place) -> None:
@@ -164,23 +163,9 @@ def _copy(source: Place, target: Place) -> None:
         f"--{side}-{option[2:]}" for side, place in (("src", source), ("dest", target)) for option in place.options
     ]
     kept = [] if source.transport in _OF_ENGINES else ["--all", "--preserve-digests"]
-    done = _skopeo("copy", "--quiet", *kept, *prefixed, source.reference, target.reference)
+    done = skopeo("copy", "--quiet", *kept, *prefixed, source.reference, target.reference)
     if done.returncode:
         raise RegistryError(
-            f"{source.reference} cannot be copied to {target.reference}: {_said(done)}. What was copied is kept, so "
+            f"{source.reference} cannot be copied to {target.reference}: {said(done)}. What was copied is kept, so "
             "run this again."
         )
-
-
-def _skopeo(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    program = find_program("skopeo")
-    if program is None:
-        raise RegistryError("The program skopeo is missing on this host; install the package skopeo.")
-    return subprocess.run([program, *arguments], capture_output=True, check=False)
-
-
-def _said(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The last thing that skopeo says, without the time and level of its log."""
-    lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it does not say why"]
-    match = re.search(r'msg="(.*)"$', lines[-1])
-    return (match[1].replace('\\"', '"') if match else lines[-1]).rstrip(".")

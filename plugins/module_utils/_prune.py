@@ -99,19 +99,27 @@ class Pruning:
         """
         if not each.manifests:
             return
-        # A tag may have been pushed since, for which one of these manifests is needed now.
-        still = self._plan(each.repository).manifests
-        each.manifests = [digest for digest in each.manifests if digest in still]
-        for done, digest in enumerate(each.manifests):
+        planned, each.manifests = each.manifests, []
+        known: set[tuple[str, str]] = set()
+        still: set[str] = set()
+        for digest in planned:
+            # A tag may have been pushed since, for which one of these manifests is needed now.
+            tags = {(tag.name, tag.digest) for tag in self.storage.tags(each.repository)}
+            if not known or tags - known:
+                still = set(self._plan(each.repository).manifests)
+            known = tags
+            if digest not in still:
+                continue
             path = f"/v2/{each.repository}/manifests/{digest}"
             reply = self.client.request("DELETE", path, credentials=self.credentials)
             # Somebody else may have deleted it meanwhile.
             if reply.status not in (http.client.ACCEPTED, http.client.NOT_FOUND):
                 raise RegistryError(
                     f"{self.client.endpoint} answers {reply.fault} to the deletion of {each.repository}@{digest}"
-                    f"{_HINTS.get(reply.status, '')}. Of this repository, {done} of {len(each.manifests)} manifests "
-                    "were deleted before."
+                    f"{_HINTS.get(reply.status, '')}. Of this repository, {len(each.manifests)} of {len(planned)} "
+                    "manifests were deleted before."
                 )
+            each.manifests.append(digest)
 
 
 def _refuse_empty(plans: Sequence[Plan]) -> None:

@@ -32,6 +32,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_conf
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import WRITABLE_SUFFIX
 
 _VERSION = re.compile(r"\bv?(?P<version>\d+\.\d+\.\d+)")
+_ROOT = "/var/lib/registry"
+"""Where the container sees the data directory, which is also the registry's default."""
+
 _START = 60.0
 """Seconds that a container may take to run again."""
 
@@ -44,6 +47,11 @@ class Registry:
     config_path: str
     data_directory: str
     history_path: str = ""
+
+    @property
+    def directory(self) -> str:
+        """What holds all of the registry, and whose lock says who works on it."""
+        return os.path.dirname(os.path.dirname(self.config_path))
 
     @property
     def writable_path(self) -> str:
@@ -66,6 +74,12 @@ def check_storage(registry: Registry) -> dict[str, Any]:
         raise RegistryError(
             f"{registry.config_path}: the registry's data are not on this host; this works with the storage driver "
             "filesystem only."
+        )
+    root = (config["storage"]["filesystem"] or {}).get("rootdirectory", _ROOT)
+    if os.path.normpath(root) != _ROOT:
+        raise RegistryError(
+            f"{registry.config_path}: storage.filesystem.rootdirectory is {root}, which is not where the data "
+            f"directory is mounted; set it to {_ROOT}."
         )
     if not os.path.isdir(registry.data_directory):
         raise RegistryError(f"data_directory: {registry.data_directory} is no directory.")
@@ -107,6 +121,10 @@ class Container:
     def major(self) -> int:
         """The major version of the program in it."""
         return int(self.version().partition(".")[0])
+
+    def started(self) -> str:
+        """When it was last started, as ``2026-11-26T09:30:00.123456789Z``."""
+        return self._docker("inspect", "--format", "{{.State.StartedAt}}", self.name).strip()
 
     def inspect(self) -> dict[str, Any]:
         """What the engine knows of it (``GET /containers/NAME/json``).
@@ -164,7 +182,13 @@ def read_only(registry: Registry, container: Container) -> Iterator[None]:
     try:
         write_file(registry.config_path, _read_only_text(text).encode("utf-8"), Attributes())
         container.restart()
+        since = container.started()
         yield
+        if container.started() != since or read_text(registry.config_path) != _read_only_text(text):
+            raise RegistryError(
+                f"container: {registry.container} was restarted or configured anew meanwhile, so it may have been "
+                "pushed to; run this again."
+            )
     finally:
         recover(registry)
         for number, former in formers.items():

@@ -214,10 +214,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
     :raises RegistryError: a configuration that the registry would not take, or a file that cannot be read.
     """
+    if params["state"] == "absent":
+        return _remove(params["path"], check_mode)
+    # A garbage collection or backup for which the registry is read-only puts the former file back by itself.
+    with alone(os.path.dirname(os.path.dirname(os.path.realpath(params["path"])))):
+        return _provide(params, check_mode)
+
+
+def _provide(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     path = params["path"]
     wanted = attributes_from(params)
-    if params["state"] == "absent":
-        return _remove(path, check_mode)
     text = read_text(path)
     config = check(params["config"], params["major"])
     directory, directory_wanted = params["data_directory"], replace(wanted, mode=DATA_MODE)
@@ -226,10 +232,6 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         raise RegistryError(f"{path} cannot be parsed: {current.fault}. Mend or remove it, or overwrite it with force.")
     desired = with_secret(config, current.secret or secrets.token_hex(32))
     left_over = is_left_over(path)
-    if left_over:
-        # Whoever holds it puts the former file back.
-        with alone(path):
-            pass
     reasons = _explain_left_over(path, left_over=left_over) + _explain_file(path, current, desired)
     attribute_reasons = explain_attributes(path, wanted)
     directory_reasons = _explain_directory(directory, directory_wanted)

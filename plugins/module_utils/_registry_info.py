@@ -49,7 +49,7 @@ def run(params: Mapping[str, Any]) -> dict[str, Any]:
     )
     if not os.path.isdir(registry.data_directory):
         raise RegistryError(f"directory: there is no registry in {directory}.")
-    check_storage(registry)
+    config = check_storage(registry)
     storage = Storage(registry.data_directory)
     return {
         "changed": False,
@@ -59,7 +59,9 @@ def run(params: Mapping[str, Any]) -> dict[str, Any]:
         "disk": _history.disk(registry.data_directory),
         "stored": sum(size for _digest, size in storage.blobs()),
         "repositories": [_repository(storage, name) for name in storage.repositories()],
-        "damaged": damage(storage),
+        # A cache has images that were pulled in part.
+        "damaged": [] if "proxy" in config else damage(storage),
+        "schema1": _of_schema_1(storage),
         "history": _history.read(os.path.join(directory, HISTORY)),
     }
 
@@ -134,16 +136,21 @@ def _repository(storage: Storage, name: str) -> dict[str, Any]:
                 "digest": tag.digest,
                 "pushed": int(tag.pushed),
                 "size": sum(needed.values()),
-                "schema1": _is_schema_1(storage, tag.digest),
             }
         )
     return {"name": name, "size": sum(blobs.values()), "tags": tags}
 
 
-def _is_schema_1(storage: Storage, digest: str) -> bool:
-    with contextlib.suppress(DamageError):
-        return storage.manifest(digest).media_type == SCHEMA_1
-    return False
+def _of_schema_1(storage: Storage) -> list[str]:
+    """All manifests of the first schema, by tag where they have one."""
+    found = []
+    for repository in storage.repositories():
+        tags = {tag.digest: f":{tag.name}" for tag in storage.tags(repository)}
+        for digest in storage.revisions(repository):
+            with contextlib.suppress(DamageError):
+                if storage.manifest(digest).media_type == SCHEMA_1:
+                    found.append(repository + tags.get(digest, f"@{digest}"))
+    return sorted(found)
 
 
 def _needed(storage: Storage, digest: str) -> dict[str, int]:

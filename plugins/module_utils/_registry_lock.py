@@ -1,15 +1,17 @@
 # Copyright (c) 2026, the stronghold.registry authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may change a registry's configuration: nobody but the job for which it is read-only at present.
+"""Who may change a registry: nobody but the job for which it is read-only at present.
 
-The lock is on the configuration's directory, and ends with the process that holds it, however that ends.
+The lock is on the registry's directory, which its container does not see, and ends with the process that holds it,
+however that ends.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,24 +20,41 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 WRITABLE_SUFFIX = ".writable"
 """Beside config.yml, what it is again after the job."""
 
+_PAUSE = 1.0
+
 
 @contextmanager
-def alone(config_path: str) -> Iterator[None]:
-    """No other garbage collection, backup or change of the configuration goes on meanwhile.
+def alone(directory: str, *, patience: float = 0.0) -> Iterator[None]:
+    """Nobody else collects, backs up, restores or configures the registry of this directory meanwhile.
 
-    :raises RegistryError: one does.
+    *patience* is how many seconds to wait for whoever does. Where there is no directory yet, nobody can.
+
+    :raises RegistryError: somebody does.
     """
-    directory = os.open(os.path.dirname(config_path), os.O_RDONLY | os.O_DIRECTORY)
+    if not os.path.isdir(directory):
+        yield
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RegistryError(
-            f"{config_path}: a garbage collection or backup of this registry goes on; run this again when it has ended."
-        ) from error
-    else:
+        end = time.monotonic() + patience
+        while not _is_locked(descriptor):
+            if time.monotonic() >= end:
+                raise RegistryError(
+                    f"{directory}: a garbage collection, backup or restore of this registry goes on; run this again "
+                    "when it has ended."
+                )
+            time.sleep(_PAUSE)
         yield
     finally:
-        os.close(directory)
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_left_over(config_path: str) -> bool:

@@ -126,38 +126,50 @@ def plan(repository: Repository, rule: Rule, always_keep: Sequence[str], now: fl
     *now* is in seconds since the epoch.
     """
     result = Plan(repository.name)
-    own = [tag for tag in repository.tags if not _ATTACHED.fullmatch(tag.name)]
-    for tag, reason in _kept(repository.name, own, rule, always_keep, now):
+    for tag, reason in _kept(repository, rule, always_keep, now):
         result.kept[tag.name] = reason
-    needed = _with_all_below((tag.digest for tag in own if tag.name in result.kept), repository.manifests)
+    if not _is_readable(repository):
+        for tag in repository.tags:
+            result.kept.setdefault(tag.name, "a manifest here is damaged, so nobody knows what it needs")
+        return result
+    needed = _with_all_below((tag.digest for tag in repository.tags if tag.name in result.kept), repository.manifests)
     _add_attached(needed, repository)
+    going = _untagged(repository, rule, now) - needed
+    result.untagged = len(going)
     for tag in repository.tags:
-        if tag.name not in result.kept:
-            stays = tag.digest in needed or _subject(tag) in needed or tag.digest not in repository.manifests
-            (result.kept if stays else result.pruned)[tag.name] = _reason(tag, needed, repository)
-
-    gone = _with_all_below((tag.digest for tag in repository.tags if tag.name in result.pruned), repository.manifests)
-    untagged = _untagged(repository, rule, now) - gone - needed
-    result.manifests = _parents_first((gone - needed) | untagged, repository.manifests)
-    result.untagged = len(untagged)
+        if tag.name not in result.kept and not _subject(tag):
+            # A manifest is deleted with all of its tags.
+            if tag.digest in needed:
+                result.kept[tag.name] = "a kept tag needs the same manifest"
+            else:
+                result.pruned[tag.name] = "no rule keeps it"
+                going |= _with_all_below([tag.digest], repository.manifests) - needed
+    _decide_attached(repository, result, going, needed)
+    result.manifests = _parents_first(going, repository.manifests)
     return result
 
 
-def _kept(
-    repository: str, tags: Sequence[Tag], rule: Rule, always_keep: Sequence[str], now: float
-) -> Iterable[tuple[Tag, str]]:
-    # Tags that were pushed in the same moment are all kept, or the choice would be an accident.
-    times = sorted((tag.pushed for tag in tags), reverse=True)
+def _is_readable(repository: Repository) -> bool:
+    """Whether all manifests could be read: of one that could not, nobody knows what it is an index of."""
+    there = set(repository.pushed) | {tag.digest for tag in repository.tags}
+    return there <= repository.manifests.keys()
+
+
+def _kept(repository: Repository, rule: Rule, always_keep: Sequence[str], now: float) -> Iterable[tuple[Tag, str]]:
+    # Tags that were pushed in the same moment are all kept, or the choice would be an accident. Signatures don't count.
+    times = sorted((tag.pushed for tag in repository.tags if not _subject(tag)), reverse=True)
     newest = times[min(rule.keep_newest, len(times)) - 1] if rule.keep_newest and times else None
-    for tag in tags:
-        if _matches(f"{repository}:{tag.name}", always_keep):
+    for tag in repository.tags:
+        if _matches(f"{repository.name}:{tag.name}", always_keep):
             yield tag, "always kept"
-        elif not rule.keeps_tags():
-            yield tag, "only what has no tag is removed"
         elif _matches(tag.name, rule.keep_tags):
             yield tag, "its name is kept"
         elif rule.keep_younger_than is not None and now - tag.pushed < rule.keep_younger_than:
             yield tag, f"pushed {_days(now - tag.pushed)} ago"
+        elif _subject(tag):
+            continue
+        elif not rule.keeps_tags():
+            yield tag, "only what has no tag is removed"
         elif newest is not None and tag.pushed >= newest:
             yield tag, f"one of the newest {rule.keep_newest}"
 
@@ -168,14 +180,24 @@ def _subject(tag: Tag) -> str:
     return f"sha256:{match[1]}" if match else ""
 
 
-def _reason(tag: Tag, needed: set[str], repository: Repository) -> str:
-    subject = _subject(tag)
-    if tag.digest not in repository.manifests:
-        return "its manifest is damaged, so nobody knows what it needs"
-    if subject:
-        return f"belongs to {subject[:19]}, which is {'kept' if subject in needed else 'not kept'}"
-    # A manifest is deleted with all of its tags.
-    return "a kept tag needs the same manifest" if tag.digest in needed else "no rule keeps it"
+def _decide_attached(repository: Repository, result: Plan, going: set[str], needed: set[str]) -> None:
+    """A signature goes with what it belongs to, when that goes from this repository, and stays otherwise."""
+    pending = [tag for tag in repository.tags if tag.name not in result.kept and tag.name not in result.pruned]
+    while True:
+        found = [tag for tag in pending if _subject(tag) in going and tag.digest not in needed]
+        if not found:
+            break
+        for tag in found:
+            pending.remove(tag)
+            result.pruned[tag.name] = f"belongs to {_subject(tag)[:19]}, which goes"
+            going |= _with_all_below([tag.digest], repository.manifests) - needed
+    for tag in pending:
+        result.kept[tag.name] = f"belongs to {_subject(tag)[:19]}, which does not go from here"
+    going -= _with_all_below((tag.digest for tag in pending), repository.manifests)
+    for tag in repository.tags:
+        if tag.name in result.pruned and tag.digest not in going:
+            del result.pruned[tag.name]
+            result.kept[tag.name] = "a kept tag needs the same manifest"
 
 
 def _add_attached(needed: set[str], repository: Repository) -> None:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -21,6 +21,15 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
 
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}")
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.artifact.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 _PART = 1024 * 1024
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 """Manifests that only a registry before version 3 serves."""
@@ -36,6 +45,12 @@ class Descriptor:
 
     digest: str
     size: Optional[int] = None
+    media_type: str = ""
+
+    @property
+    def is_manifest(self) -> bool:
+        """Whether an index means a manifest by it: some have layers, of a build's cache for instance."""
+        return not self.media_type or self.media_type in _MANIFESTS
 
 
 @dataclass(frozen=True)
@@ -72,24 +87,32 @@ def parse_manifest(digest: str, content: bytes) -> Manifest:
         if data.get("schemaVersion") == 1:
             layers = tuple({layer["blobSum"]: Descriptor(layer["blobSum"]) for layer in data["fsLayers"]}.values())
             return Manifest(digest, SCHEMA_1, len(content), blobs=layers)
-        children = tuple(_descriptor(item) for item in data.get("manifests") or ())
+        listed = [_descriptor(item) for item in data.get("manifests") or ()]
         held = [data["config"]] if data.get("config") else []
         # Layers with URLs are to be had elsewhere, and seldom here.
         held += [layer for layer in data.get("layers") or data.get("blobs") or () if not layer.get("urls")]
+        blobs = [_descriptor(item) for item in held] + [item for item in listed if not item.is_manifest]
+        subject = (data.get("subject") or {}).get("digest", "")
         return Manifest(
             digest,
             str(data.get("mediaType", "")),
             len(content),
-            children,
-            tuple({item["digest"]: _descriptor(item) for item in held}.values()),
-            (data.get("subject") or {}).get("digest", ""),
+            _unique(item for item in listed if item.is_manifest),
+            _unique(blobs),
+            subject if isinstance(subject, str) and _DIGEST.fullmatch(subject) else "",
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    # Whoever may push decides what stands there, and how deep it is nested.
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DamageError(f"manifest {digest} is none") from error
 
 
 def _descriptor(item: Mapping[str, Any]) -> Descriptor:
-    return Descriptor(str(item["digest"]), int(item["size"]))
+    size = item.get("size")
+    return Descriptor(str(item["digest"]), None if size is None else int(size), str(item.get("mediaType") or ""))
+
+
+def _unique(descriptors: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
+    return tuple({descriptor.digest: descriptor for descriptor in descriptors}.values())
 
 
 class Storage:
@@ -137,7 +160,12 @@ class Storage:
 
         :raises DamageError: it is not there, or not what it should be.
         """
-        content = read_file(self.blob_path(digest))
+        try:
+            content = read_file(self.blob_path(digest))
+        except DamageError:
+            raise
+        except RegistryError as error:
+            raise DamageError(f"manifest {digest} is none") from error
         if content is None:
             raise DamageError(f"manifest {digest} is not there")
         manifest = parse_manifest(digest, content)
@@ -203,6 +231,24 @@ def damage(storage: Storage, *, content: bool = False) -> list[str]:
             fault = inspection.fault(tag.digest)
             if fault:
                 found.append(f"{repository}:{tag.name} can't be pulled: {fault}.")
+    return found
+
+
+def needed(storage: Storage) -> dict[str, str]:
+    """All that tags lead to: manifests, configurations and layers, by digest, each with one tag that needs it."""
+    found: dict[str, str] = {}
+    for repository in storage.repositories():
+        for tag in storage.tags(repository):
+            pending = [tag.digest]
+            while pending:
+                digest = pending.pop()
+                if digest in found:
+                    continue
+                found[digest] = f"{repository}:{tag.name}"
+                with contextlib.suppress(DamageError):
+                    manifest = storage.manifest(digest)
+                    pending += [child.digest for child in manifest.children]
+                    found.update({blob.digest: f"{repository}:{tag.name}" for blob in manifest.blobs})
     return found
 
 

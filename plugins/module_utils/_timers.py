@@ -147,7 +147,13 @@ def _path(unit: str) -> str:
 
 
 def _command(job: str, settings: str) -> str:
-    return f"{sys.executable} {PROGRAM} {job} {settings}"
+    return f"{_python()} {PROGRAM} {job} {settings}"
+
+
+def _python() -> str:
+    """The Python that runs this, by the name that it also has after the distribution's next one."""
+    usual = "/usr/bin/python3"
+    return usual if os.path.exists(usual) and os.path.samefile(usual, sys.executable) else sys.executable
 
 
 def _service(name: str, job: str, settings: str) -> str:

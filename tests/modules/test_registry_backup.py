@@ -8,6 +8,7 @@ The registry does not run here; the scenario operate does the same with one that
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -173,14 +174,57 @@ def test_a_wrong_or_missing_passphrase(run_module: RunModule, registry: Path, ta
     assert list(contents(tmp_path / "there")) == []
 
 
-def test_an_incomplete_registry_is_not_restored(
+def test_tags_that_cannot_be_pulled_are_told_and_the_rest_comes_back(
     run_module: RunModule, registry: Path, target: Path, tmp_path: Path
 ) -> None:
     blob = next((registry / "data").glob("docker/registry/v2/blobs/sha256/*/*/data"))
     shutil.rmtree(blob.parent)
+    made = back_up(run_module, registry, target)
+    restored = restore(run_module, made["path"], tmp_path / "there")
+    assert len(made["damaged"]) == 1
+    assert made["damaged"] == restored["damaged"]
+    assert made["damaged"][0].startswith("team/app:1 can't be pulled: ")
+
+
+@pytest.mark.parametrize("name", ["data", "data/docker", "ca/ca.key"])
+def test_symbolic_links_are_not_passed_over(run_module: RunModule, registry: Path, target: Path, name: str) -> None:
+    (registry / name).rename(registry.parent / "elsewhere")
+    (registry / name).symlink_to(registry.parent / "elsewhere")
+    refused = back_up(run_module, registry, target, fails=True)
+    assert f"{registry / name} is a symbolic link, and what it leads to would not be in the archive" in refused["msg"]
+    assert list(target.iterdir()) == []
+
+
+def test_a_pipe_does_not_block(run_module: RunModule, registry: Path, target: Path) -> None:
+    os.mkfifo(registry / "data" / "pipe")
+    refused = back_up(run_module, registry, target, fails=True)
+    assert f"{registry}/data/pipe is no regular file" in refused["msg"]
+    assert list(target.iterdir()) == []
+
+
+def test_one_job_at_a_time(run_module: RunModule, registry: Path, target: Path) -> None:
     archive = back_up(run_module, registry, target)["path"]
-    refused = restore(run_module, archive, tmp_path / "there", fails=True)
-    assert "the registry in it is not whole: team/app:1 can't be pulled" in refused["msg"]
+    directory = os.open(registry, os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    for refused in (
+        back_up(run_module, registry, target, fails=True),
+        restore(run_module, archive, registry, force=True, fails=True),
+    ):
+        assert "a garbage collection, backup or restore of this registry goes on" in refused["msg"]
+    os.close(directory)
+
+
+def test_what_cannot_be_moved_leaves_all_as_it_was(
+    run_module: RunModule, command: Any, registry: Path, target: Path
+) -> None:
+    archive = back_up(run_module, registry, target)["path"]
+    before = without_times(kept(registry))
+    # Of the same file system, so that it does not look like a mount.
+    command("mount", "--bind", registry / "data", registry / "data")
+    refused = restore(run_module, archive, registry, force=True, fails=True)
+    command("umount", registry / "data")
+    assert "is a file system of its own" in refused["msg"] or "All is as before" in refused["msg"]
+    assert without_times(kept(registry)) == before
 
 
 def test_what_is_there_is_kept_and_only_with_force(

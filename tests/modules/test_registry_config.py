@@ -389,9 +389,9 @@ def test_a_job_that_goes_on_is_not_disturbed(run_module: RunModule, path: Path) 
     left = path.with_name("config.yml.writable")
     left.write_bytes(path.read_bytes())
     path.write_text("read-only")
-    directory = os.open(path.parent, os.O_RDONLY)
+    directory = os.open(path.parents[1], os.O_RDONLY)
     fcntl.flock(directory, fcntl.LOCK_EX)
     refused = run_module("registry_config", fails=True, force=True, **wanted)
     os.close(directory)
-    assert "a garbage collection or backup of this registry goes on" in refused["msg"]
+    assert "a garbage collection, backup or restore of this registry goes on" in refused["msg"]
     assert (path.read_text(), left.exists()) == ("read-only", True)

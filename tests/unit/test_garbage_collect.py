@@ -34,6 +34,11 @@ blob eligible for deletion: {GONE}
     assert explain(garbage) == ["2 blobs of 7 bytes are not needed by any image"]
 
 
+def test_a_report_of_version_3(tmp_path: Path) -> None:
+    output = f"manifest eligible for deletion: {{team/app sha256:{'2' * 64} [1 2]}}\n"
+    assert parse_report(output, Storage(str(tmp_path))).manifests == 1
+
+
 def test_a_report_without_garbage(tmp_path: Path) -> None:
     output = "team/app\n\n3 blobs marked, 0 blobs and 0 manifests eligible for deletion\n"
     garbage = parse_report(output, Storage(str(tmp_path)))

@@ -140,7 +140,31 @@ def test_signatures_stay_and_go_with_what_they_belong_to(warehouse: Warehouse) -
     result = planned(warehouse, keep_tags=["v*"])
     assert len(result.kept) == len(result.pruned) == 3
     assert f"{kept.replace(':', '-')}.sig" in result.kept
-    assert result.pruned[f"{gone.replace(':', '-')}.sig"] == f"belongs to {gone[:19]}, which is not kept"
+    assert result.pruned[f"{gone.replace(':', '-')}.sig"] == f"belongs to {gone[:19]}, which goes"
+
+
+def test_signatures_of_what_is_elsewhere_or_stays_without_a_tag_stay(warehouse: Warehouse) -> None:
+    overwritten = warehouse.image("app", "still deployed by its digest", pushed=NOW - 2 * DAY)
+    warehouse.image("app", "new", "latest", pushed=NOW)
+    elsewhere = f"sha256-{'0' * 64}.sig"
+    attached = f"{overwritten.replace(':', '-')}.sig"
+    for name in (elsewhere, attached):
+        warehouse.image("app", f"signature {name}", name, pushed=NOW - 90 * DAY)
+    result = planned(warehouse, keep_newest=1, remove_untagged_after="30d")
+    assert (result.pruned, result.manifests) == ({}, [])
+    result = planned(warehouse, keep_newest=1, remove_untagged_after="1d")
+    assert list(result.pruned) == [attached]
+    assert overwritten in result.manifests
+    assert planned(warehouse, "*:*", remove_untagged_after="1d").pruned == {}
+
+
+def test_layers_in_an_index_are_no_manifests(warehouse: Warehouse) -> None:
+    layer = {
+        **warehouse.blob(b"a layer of a build's cache"),
+        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+    }
+    warehouse.manifest("cache", {"schemaVersion": 2, "manifests": [layer]}, "build")
+    assert planned(warehouse, repository="cache", keep_tags=["build"]).kept == {"build": "its name is kept"}
 
 
 def test_referrers_without_a_tag_stay_with_their_subject(warehouse: Warehouse) -> None:
@@ -151,13 +175,14 @@ def test_referrers_without_a_tag_stay_with_their_subject(warehouse: Warehouse) -
     assert result.manifests == [orphan]
 
 
-def test_a_damaged_manifest_is_left_alone(warehouse: Warehouse) -> None:
-    digest = warehouse.image("app", "x", "1")
-    warehouse.image("app", "y", "v1")
+def test_where_a_manifest_is_damaged_all_stays(warehouse: Warehouse) -> None:
+    child = warehouse.image("app", "child of the damaged one")
+    digest = warehouse.index("app", [child], "1")
+    warehouse.image("app", "y", "2")
     warehouse.blob_path(digest).write_bytes(b"garbled")
     result = planned(warehouse, keep_tags=["v*"], remove_untagged_after="0d")
     assert result.manifests == []
-    assert result.kept["1"] == "its manifest is damaged, so nobody knows what it needs"
+    assert result.kept == dict.fromkeys(["1", "2"], "a manifest here is damaged, so nobody knows what it needs")
 
 
 DIGESTS = st.integers(0, 7).map(lambda number: f"sha256:{number:064x}")

@@ -15,6 +15,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._storage impor
     Storage,
     Tag,
     damage,
+    needed,
     parse_manifest,
 )
 from ansible_collections.stronghold.registry.tests.unit.storage import Warehouse
@@ -95,7 +96,7 @@ def test_a_manifest_of_the_first_schema() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"1", b'{"config": 1}', b'{"manifests": [{}]}', b'{"layers": [{"digest": "a"}]}']
+    "content", [b"", b"{", b"[]", b"1", b'{"config": 1}', b'{"manifests": [{}]}', b'{"layers": [{"size": 1}]}']
 )
 def test_what_is_no_manifest(content: bytes) -> None:
     with pytest.raises(DamageError, match="manifest d is none"):
@@ -134,6 +135,59 @@ def test_what_was_cut_off_or_exchanged_is_found(warehouse: Warehouse, storage: S
     assert damage(storage) == [f"app:1 can't be pulled: blob {layer.digest} has 1 bytes instead of {layer.size}."]
     warehouse.blob_path(image).write_bytes(b"{}")
     assert damage(storage) == [f"app:1 can't be pulled: manifest {image} has another content."]
+
+
+def deep(levels: int) -> bytes:
+    return b'{"schemaVersion": 2, "x": ' + b"[" * levels + b"]" * levels + b"}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        deep(100_000),
+        b'{"schemaVersion": 2, "subject": {"digest": ["x"]}}',
+        b'{"schemaVersion": 2, "subject": {"digest": "../x"}}',
+        b'{"schemaVersion": 2, "subject": "x"}',
+        b'{"schemaVersion": 2, "manifests": {"digest": "x"}}',
+    ],
+)
+def test_what_a_hostile_pusher_may_send(content: bytes) -> None:
+    try:
+        assert parse_manifest("d", content).subject == ""
+    except DamageError:
+        return
+
+
+def test_a_manifest_that_is_too_long(warehouse: Warehouse, storage: Storage) -> None:
+    digest = warehouse.image("app", "x", "1")
+    with warehouse.blob_path(digest).open("ab") as file:
+        file.truncate(20 * 2**20)
+    assert damage(storage) == [f"app:1 can't be pulled: manifest {digest} is none."]
+
+
+def test_a_builds_cache_can_be_pulled(warehouse: Warehouse, storage: Storage) -> None:
+    layer = {**warehouse.blob(b"not json"), "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"}
+    warehouse.manifest("cache", {"schemaVersion": 2, "manifests": [layer, layer]}, "1")
+    assert damage(storage) == []
+    assert layer["digest"] in needed(storage)
+    warehouse.blob_path(layer["digest"]).unlink()
+    assert damage(storage) == [f"cache:1 can't be pulled: blob {layer['digest']} is not there."]
+
+
+def test_sizes_that_a_manifest_leaves_out(warehouse: Warehouse, storage: Storage) -> None:
+    layer = {"digest": warehouse.blob(b"layer")["digest"]}
+    warehouse.manifest("app", {"schemaVersion": 2, "config": layer, "layers": [layer]}, "1")
+    assert damage(storage) == []
+
+
+def test_what_tags_need(warehouse: Warehouse, storage: Storage) -> None:
+    image = warehouse.image("app", "x")
+    index = warehouse.index("app", [image], "1")
+    untagged = warehouse.image("app", "y")
+    found = needed(storage)
+    assert {index, image, *(blob.digest for blob in storage.manifest(image).blobs)} == set(found)
+    assert set(found.values()) == {"app:1"}
+    assert untagged not in found
 
 
 def test_indexes_nested_deeper_than_python_recurses(warehouse: Warehouse, storage: Storage) -> None:
