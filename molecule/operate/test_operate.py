@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from ..conftest import Lab
+    from ..conftest import Lab, Run
 
 SERVER, CLIENT, SPARE = "operate-server", "operate-client", "operate-spare"
 REGISTRY = "operate.lab:5000"
@@ -71,6 +71,11 @@ def digests(lab: Lab) -> str:
     return lab.on(CLIENT, "; ".join(f"skopeo inspect --raw docker://{REGISTRY}/{name} | sha256sum" for name in names))
 
 
+def words(run: Run) -> str:
+    """What a run printed, as one line, since YAML breaks it anywhere; and with single quotes as they were."""
+    return " ".join(run.output.split()).replace("''", "'")
+
+
 def started(lab: Lab) -> str:
     return lab.on(SERVER, "docker inspect --format '{{.Id}} {{.State.StartedAt}}' registry")
 
@@ -89,8 +94,8 @@ def litter(lab: Lab) -> None:
         SERVER,
         f"""
         cd {DIRECTORY}/data/docker/registry/v2/blobs/sha256; head -c 1000 /dev/urandom >/tmp/litter
-        digits=$(sha256sum /tmp/litter | cut -d' ' -f1); install -d -o 65532 -g 65532 ${{digits:0:2}}/$digits
-        install -o 65532 -g 65532 /tmp/litter ${{digits:0:2}}/$digits/data
+        digits=$(sha256sum /tmp/litter | cut -d' ' -f1); place=${{digits:0:2}}/$digits
+        mkdir --parents $place; cp /tmp/litter $place/data; chown --recursive 65532:65532 ${{digits:0:2}}
         """,
     )
 
@@ -128,7 +133,7 @@ def test_prune_and_collect(lab: Lab) -> None:
     assert announced.changes == pruned.changes == (f"{SERVER}: Delete the images that no rule keeps",)
     for run in (announced, pruned):
         for reason in ("builds/app:1 goes", "builds/app:2 goes", "builds/multi: manifests without a tag go: 3"):
-            assert reason in run.output
+            assert reason in words(run)
     assert "manifest unknown" in pull(lab, "builds/app:1", fails=True)
     assert lab.play(playbook="prune").changes == ()
 
@@ -158,12 +163,12 @@ def test_it_can_be_pulled_from_meanwhile(lab: Lab) -> None:
         run = lab.start(playbook="garbage_collect")
         lab.on(SERVER, f"timeout 60 sh -c \"until pgrep -x -f 'sleep 15'; do sleep 0.2; done\"; ls {LEFT}")
         pull(lab, "team/multi:1")
-        assert "unsupported" in push_once(lab, "builds/late:1", fails=True)
+        assert "405" in push_once(lab, "builds/late:1", fails=True)
         # Nobody else collects at the same time, and a run that fails for it disturbs nothing.
         other = lab.play(playbook="garbage_collect", fails=True)
-        assert "another collection or backup of registry goes on" in other.output
-        assert run.communicate(timeout=120)[1] is None
-    assert run.returncode == 0
+        assert "a garbage collection, backup or restore of this registry goes on" in words(other)
+        output = run.communicate(timeout=120)[0]
+    assert run.returncode == 0, output[-3000:]
     push(lab, "builds/late:1")
     pull(lab, "team/multi:1")
 
@@ -175,15 +180,16 @@ def test_tags_that_are_damaged_are_named(lab: Lab) -> None:
     digits = digest.removeprefix("sha256:")
     blob = f"{DIRECTORY}/data/docker/registry/v2/blobs/sha256/{digits[:2]}/{digits}"
     lab.on(SERVER, f"mv {blob} /root/blob")
-    assert f"builds/late:1 can't be pulled: blob {digest} is not there" in lab.play(playbook="garbage_collect").output
+    told = words(lab.play(playbook="garbage_collect"))
+    assert f"builds/late:1 can't be pulled: blob {digest} is not there" in told
     failed = lab.play(playbook="check", fails=True)
-    assert "builds/late:1 can't be pulled" in failed.output
+    assert "builds/late:1 can't be pulled" in words(failed)
     lab.on(SERVER, f"mv /root/blob {blob}")
 
 
 def test_untagged_manifests_are_not_left_to_a_registry_2(lab: Lab) -> None:
     refused = lab.play(playbook="garbage_collect", fails=True, registry_maintenance_delete_untagged=True)
-    assert "delete_untagged: a registry before version 3" in refused.output
+    assert "delete_untagged: a registry before version 3" in words(refused)
 
 
 def test_a_run_that_is_killed_is_mended_by_the_next(lab: Lab) -> None:
@@ -193,16 +199,17 @@ def test_a_run_that_is_killed_is_mended_by_the_next(lab: Lab) -> None:
         lab.play(playbook="garbage_collect", fails=True)
     lab.on(SERVER, f"ls {LEFT}")
     pull(lab, "team/multi:1")
-    assert "unsupported" in push_once(lab, "builds/late:2", fails=True)
+    assert "405" in push_once(lab, "builds/late:2", fails=True)
     lab.play()
     push(lab, "builds/app:1")
     assert lab.play().changes == ()
-    assert "an earlier collection or backup was interrupted" in lab.play(playbook="garbage_collect").output
     lab.on(SERVER, f"! ls {LEFT}")
-    litter(lab)
     with docker_that(lab, 'case "$*" in restart*) kill -9 $PPID; sleep 2;; esac'):
         lab.play(playbook="garbage_collect", fails=True)
-    assert lab.play(playbook="garbage_collect").changes != ()
+    lab.on(SERVER, f"ls {LEFT}")
+    mended = lab.play(playbook="garbage_collect")
+    assert "an earlier garbage collection or backup was interrupted" in words(mended)
+    lab.on(SERVER, f"! ls {LEFT}")
     push(lab, "builds/app:1")
     pull(lab, "team/multi:1")
 
@@ -220,16 +227,19 @@ TIMERS: dict[str, Any] = {
 
 def test_a_schedule_that_is_none(lab: Lab) -> None:
     refused = lab.play(fails=True, registry_maintenance_renew_schedule="every day")
-    assert "renew_schedule: 'every day' is no calendar event of systemd" in refused.output
+    assert "renew_schedule: 'every day' is no calendar event of systemd" in words(refused)
     assert refused.changes == ()
     refused = lab.play(fails=True, registry_maintenance_renew_schedule="daily", registry_tls_source="self_signed")
-    assert "registry_tls_source has to be own_ca" in " ".join(refused.output.split())
+    assert "registry_tls_source: has to be own_ca" in words(refused)
     assert refused.changes == ()
 
 
 def test_timers_come(lab: Lab) -> None:
     since = started(lab)
-    assert lab.change(**TIMERS).changes == (f"{SERVER}: Have the host maintain its registry by itself",)
+    assert lab.change(**TIMERS).changes == (
+        f"{SERVER}: Install the packages",
+        f"{SERVER}: Have the host maintain its registry by itself",
+    )
     assert started(lab) == since
     timers = lab.on(SERVER, "systemctl list-timers --no-legend 'stronghold-*'")
     for job in ("garbage-collect", "backup", "renew"):
@@ -242,7 +252,9 @@ def test_the_host_collects_by_itself(lab: Lab) -> None:
     full = stored(lab)
     lab.on(SERVER, f"systemctl start {COLLECTION}")
     assert stored(lab) < full
-    assert "blobs of 1000 bytes" in lab.on(SERVER, f"journalctl --sync; journalctl --unit {COLLECTION}")
+    assert "garbage_collect: no image needs some blobs: " in lab.on(
+        SERVER, f"journalctl --sync; journalctl --unit {COLLECTION}"
+    )
 
 
 def test_the_registry_serves_again_wherever_a_collection_is_killed(lab: Lab) -> None:
@@ -251,7 +263,9 @@ def test_the_registry_serves_again_wherever_a_collection_is_killed(lab: Lab) -> 
         number += 1
         litter(lab)
         with docker_that(lab, KILL.format(number=number)):
-            done = subprocess.run(["docker", "exec", SERVER, "systemctl", "start", COLLECTION], check=False)
+            # systemd starts nothing that failed five times in ten seconds.
+            start = f"systemctl reset-failed; systemctl start {COLLECTION}"
+            done = subprocess.run(["docker", "exec", SERVER, "sh", "-c", start], check=False)
             calls = int(lab.on(SERVER, "wc -l </tmp/calls"))
         lab.on(SERVER, f"! ls {LEFT}")
         push(lab, "builds/app:1")
@@ -276,11 +290,14 @@ def test_the_registry_serves_again_after_the_host_went_down(lab: Lab) -> None:
 
 def test_the_host_renews_by_itself(lab: Lab) -> None:
     served = f"openssl s_client -connect {REGISTRY} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256"
+    # One of 40 days, that is not due yet.
+    lab.play(registry_tls_days=40, registry_tls_force=True, **TIMERS)
+    lab.play(**TIMERS)
     former, since = lab.on(CLIENT, served), started(lab)
     unit = "stronghold-registry-renew.service"
     lab.on(SERVER, f"systemctl start {unit}")
     assert (lab.on(CLIENT, served), started(lab)) == (former, since)
-    lab.on(SERVER, 'sed -i \'s/"renew_before": 30/"renew_before": 398/\' /etc/stronghold/registry.json')
+    lab.on(SERVER, 'sed -i \'s/"renew_before": 30/"renew_before": 41/\' /etc/stronghold/registry.json')
     lab.on(SERVER, f"systemctl start {unit}")
     assert lab.on(CLIENT, served) != former
     pull(lab, "team/multi:1")
@@ -291,8 +308,10 @@ def test_the_host_renews_by_itself(lab: Lab) -> None:
 
 
 def test_renewal_on_demand(lab: Lab) -> None:
+    lab.play(registry_tls_days=40, registry_tls_force=True, **TIMERS)
+    lab.play(**TIMERS)
     assert lab.play(playbook="renew", **TIMERS).changes == ()
-    renewed = lab.play(playbook="renew", registry_tls_renew_before=396, **TIMERS)
+    renewed = lab.play(playbook="renew", registry_tls_renew_before=41, **TIMERS)
     assert renewed.changes == (f"{SERVER}: Make or renew the certificates", f"{SERVER}: Run the registry's container")
     lab.on(CLIENT, f"docker pull {REGISTRY}/team/app:1")
 
@@ -309,8 +328,7 @@ def test_the_host_backs_up_by_itself(lab: Lab) -> None:
 
 def test_timers_go(lab: Lab) -> None:
     assert lab.change().changes == (f"{SERVER}: Have the host maintain its registry by itself",)
-    left = "systemctl list-unit-files --no-legend 'stronghold-*'; find /etc/systemd -name 'stronghold-*'"
-    assert lab.on(SERVER, f"{left}; ls /etc/stronghold") == ""
+    assert lab.on(SERVER, "find /etc/systemd /etc/stronghold -name 'stronghold-*' -o -name '*.json'") == ""
 
 
 # Check
@@ -338,16 +356,16 @@ def test_all_is_well(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "words"),
+    ("limits", "sentence"),
     [
         ({"registry_maintenance_least_certificate_days": 500}, "The certificate has 39"),
         ({"registry_maintenance_least_disk_free_percent": 101}, "of the disk are free"),
         ({"registry_maintenance_least_cost": 12}, "Hashes of a cost below 12, or none of bcrypt: moby."),
     ],
 )
-def test_what_is_below_a_limit_fails(lab: Lab, limits: dict[str, int], words: str) -> None:
+def test_what_is_below_a_limit_fails(lab: Lab, limits: dict[str, int], sentence: str) -> None:
     failed = lab.play(playbook="check", fails=True, **limits)
-    assert words in failed.output
+    assert sentence in words(failed)
     assert report(lab)["level"] == "critical"
 
 
@@ -355,8 +373,8 @@ def test_what_was_changed_by_hand_is_seen(lab: Lab) -> None:
     lab.on(CLIENT, f"rm -r /etc/docker/certs.d/{REGISTRY}; docker logout {REGISTRY}")
     lab.on(SERVER, "docker stop registry")
     failed = lab.play(playbook="check", fails=True)
-    assert "The container registry does not run." in failed.output
-    assert f"{CLIENT} is not set up to use the registry." in failed.output
+    assert "The container registry does not run." in words(failed)
+    assert f"{CLIENT} is not set up to use the registry." in words(failed)
     lab.play()
     assert report(lab)["clients"][0]["level"] == "critical"
     lab.play(playbook="check")
@@ -384,11 +402,11 @@ def restore(lab: Lab, archive: str, *options: str, fails: bool = False, **variab
 def test_a_live_registry_is_not_overwritten(lab: Lab, archive: str) -> None:
     since = started(lab)
     refused = restore(lab, archive, fails=True)
-    assert "container: registry runs; with force it is stopped" in refused.output
+    assert "container: registry runs; with force it is stopped" in words(refused)
     cut = f"{archive.removesuffix('.tar.gpg')}-cut.tar.gpg"
     lab.on(SERVER, f"head -c 100000 {archive} >{cut}")
     refused = restore(lab, cut, fails=True, registry_maintenance_restore_force=True)
-    assert "Nothing was changed." in refused.output
+    assert "Nothing was changed." in words(refused)
     refused = restore(
         lab,
         archive,
@@ -396,7 +414,7 @@ def test_a_live_registry_is_not_overwritten(lab: Lab, archive: str) -> None:
         registry_maintenance_restore_force=True,
         registry_maintenance_backup_passphrase="another passphrase",
     )
-    assert "it cannot be decrypted" in refused.output
+    assert "it cannot be decrypted" in words(refused)
     lab.on(SERVER, f"rm {cut}")
     assert started(lab) == since
 

@@ -73,7 +73,7 @@ def _collect(registry: Registry, container: Container, options: list[str], check
     found = {"blobs": len(garbage.blobs), "manifests": garbage.manifests, "size": garbage.size}
     if registry.history_path and not check_mode:
         _history.add(registry.history_path, "garbage_collect", **found, damaged=len(damaged_before))
-    reasons = ["an earlier collection or backup was interrupted"] if left_over else []
+    reasons = ["an earlier garbage collection or backup was interrupted"] if left_over else []
     reasons += explain(garbage)
     return {"changed": bool(reasons), "reasons": reasons, **found, "damaged": damaged_before}
 
@@ -110,7 +110,7 @@ def explain(garbage: Garbage) -> list[str]:
     """Why a collection is due."""
     if not garbage.blobs:
         return []
-    return [f"{len(garbage.blobs)} blobs of {garbage.size} bytes are not needed by any image"]
+    return [f"no image needs some blobs: {len(garbage.blobs)}, of {garbage.size} bytes"]
 
 
 def parse_report(output: str, storage: Storage) -> Garbage:

@@ -76,7 +76,7 @@ def recover_writing(settings: dict[str, Any]) -> list[str]:
         return []
     with alone(registry.directory):
         recover(registry)
-    return ["an earlier collection or backup was interrupted"]
+    return ["an earlier garbage collection or backup was interrupted"]
 
 
 COMMANDS: dict[str, Callable[[dict[str, Any]], list[str]]] = {

@@ -84,7 +84,7 @@ reasons:
   type: list
   elements: str
   returned: success
-  sample: ["14 blobs of 73400320 bytes are not needed by any image"]
+  sample: ["no image needs some blobs: 14, of 73400320 bytes"]
 blobs:
   description: How many blobs no image needs.
   type: int

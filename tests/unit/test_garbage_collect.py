@@ -31,7 +31,7 @@ blob eligible for deletion: {GONE}
 """
     garbage = parse_report(output, Storage(str(tmp_path)))
     assert (garbage.blobs, garbage.manifests, garbage.size) == ([blob, GONE], 1, 7)
-    assert explain(garbage) == ["2 blobs of 7 bytes are not needed by any image"]
+    assert explain(garbage) == ["no image needs some blobs: 2, of 7 bytes"]
 
 
 def test_a_report_of_version_3(tmp_path: Path) -> None:
