@@ -116,12 +116,12 @@ def run_in_order(lane: list[Check]) -> list[Counts]:
 def main(*parts: str) -> int:
     REPORTS.mkdir(parents=True, exist_ok=True)
     chosen = [check for check in checks() if not parts or check.part in parts]
-    # In lanes side by side, since scenarios mostly wait for their hosts; the longest one has its own, and the second
+    # In lanes side by side, since scenarios mostly wait for their hosts; the longest ones have their own, and the third
     # longest follows the checks that are not scenarios.
-    alone = [check for check in chosen if check.name == "molecule lifecycle"]
+    alone = [[check for check in chosen if check.name == f"molecule {name}"] for name in ("lifecycle", "operate")]
     late = [check for check in chosen if check.name == "molecule faults"]
-    scenarios = [check for check in chosen if check.part == "molecule" and check not in alone + late]
-    lanes = [alone, scenarios, [check for check in chosen if check.part != "molecule"] + late]
+    scenarios = [check for check in chosen if check.part == "molecule" and check not in [*alone[0], *alone[1], *late]]
+    lanes = [*alone, scenarios, [check for check in chosen if check.part != "molecule"] + late]
     with ThreadPoolExecutor(len(lanes)) as pool:
         results = [counts for lane in pool.map(run_in_order, lanes) for counts in lane]
     total = Counts(

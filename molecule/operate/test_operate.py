@@ -84,8 +84,8 @@ def stored(lab: Lab) -> int:
     return int(lab.on(SERVER, f"du -sb {DIRECTORY}/data").split()[0])
 
 
-def history(lab: Lab, host: str = SERVER) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in lab.read(host, f"{DIRECTORY}/history.jsonl").splitlines()]
+def history(lab: Lab) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lab.read(SERVER, f"{DIRECTORY}/history.jsonl").splitlines()]
 
 
 def litter(lab: Lab) -> None:
@@ -449,3 +449,52 @@ def test_an_empty_machine_takes_the_place_of_a_lost_one(lab: Lab, archive: str) 
     pull(lab, "team/multi:1")
     push(lab, "builds/new:1")
     assert lab.play(*spare).changes == ()
+
+
+# Upgrade
+
+
+def test_an_upgrade_says_what_it_means_and_goes_back(lab: Lab, tmp_path: Path) -> None:
+    spare = ["--inventory", str(HERE / "inventory" / "spare.yml"), "--limit", f"{SPARE},{CLIENT}"]
+    before = digests(lab)
+    refused = lab.play(*spare, playbook="upgrade", fails=True)
+    assert "this registry runs what was built from the distribution's package" in words(refused)
+    # The other distribution's version.
+    lab.on(SERVER, "docker tag stronghold/registry-package:2 example/registry:2.8")
+    archive = tmp_path / "registry.tar"
+    with archive.open("wb") as file:
+        subprocess.run(["docker", "exec", SERVER, "docker", "save", "example/registry:2.8"], stdout=file, check=True)
+    other: dict[str, Any] = {
+        "registry_server_image": "example/registry:2.8",
+        "registry_server_image_source": "archive",
+        "registry_server_image_archive": str(archive),
+    }
+    done = lab.play(*spare, playbook="upgrade", **other)
+    assert "From 2.8.3 to example/registry:2.8." in words(done)
+    assert "The last backup: none; the playbook backup makes one" in words(done)
+    assert digests(lab) == before
+    assert "2.8.2+" in lab.on(SPARE, "docker exec registry /usr/bin/docker-registry --version")
+    # Images of the first schema, which version 3 does not serve.
+    manifest = '{"schemaVersion": 1, "name": "team/old", "tag": "1", "fsLayers": []}'
+    lab.on(
+        SPARE,
+        f"""
+        cd {DIRECTORY}/data/docker/registry/v2; echo -n '{manifest}' >/tmp/manifest
+        digits=$(sha256sum /tmp/manifest | cut -d' ' -f1)
+        mkdir -p blobs/sha256/${{digits:0:2}}/$digits repositories/team/old/_manifests/tags/1/current
+        mkdir -p repositories/team/old/_manifests/revisions/sha256/$digits
+        cp /tmp/manifest blobs/sha256/${{digits:0:2}}/$digits/data
+        echo -n sha256:$digits | tee repositories/team/old/_manifests/tags/1/current/link \
+          >repositories/team/old/_manifests/revisions/sha256/$digits/link
+        """,
+    )
+    newest: dict[str, Any] = {"registry_server_image": "registry:3.1.1", "registry_server_image_source": "pull"}
+    refused = lab.play(*spare, playbook="upgrade", fails=True, **newest)
+    assert "registries do not serve manifests of the first schema, which these images have: team/old:1" in words(
+        refused
+    )
+    assert refused.changes == ()
+    lab.on(SPARE, f"rm -r {DIRECTORY}/data/docker/registry/v2/repositories/team/old")
+    # An image that cannot be had leaves the present one running.
+    lab.play(*spare, playbook="upgrade", fails=True, **newest)
+    assert digests(lab) == before

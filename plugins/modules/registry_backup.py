@@ -92,6 +92,12 @@ size:
   type: int
   returned: success
   sample: 73400320
+damaged:
+  description: The tags that can't be pulled, a sentence each. They are in the archive as they are.
+  type: list
+  elements: str
+  returned: success
+  sample: []
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -92,8 +92,7 @@ stored:
 repositories:
   description:
     - The repositories by name, each with the size of what its tags need, and its tags. These have their digest, when
-      they were last pushed, in seconds since the epoch, and their size. What images share is counted for each. With
-      C(schema1) the manifest is of the first schema, which no registry serves from version 3 on.
+      they were last pushed, in seconds since the epoch, and their size. What images share is counted for each.
   type: list
   elements: dict
   returned: success
@@ -105,7 +104,14 @@ repositories:
           digest: sha256:8f5b51ca2fdc5baa31ec02e002f69aec03dbd5e4a4a1a6b37e1e2a4b8f5c2f11
           pushed: 1795685400
           size: 73400320
-          schema1: false
+schema1:
+  description:
+    - Manifests of the first schema, by their tag, or by their digest where they have none. From version 3 on, no
+      registry serves them.
+  type: list
+  elements: str
+  returned: success
+  sample: []
 damaged:
   description: The tags that can't be pulled, a sentence each.
   type: list

@@ -13,7 +13,7 @@ author:
   - the stronghold.registry authors (@stronghold)
 description:
   - Writes what M(stronghold.registry.registry_backup) has kept to a directory of its own within the registry's, checks
-    each file against the list in the archive, and that every tag can be pulled. Only then it takes its place.
+    each file against the list in the archive. Only then it takes its place. Tags that can't be pulled are told.
   - An archive that is damaged, cut off or encrypted with another passphrase changes nothing.
   - What was there is kept in the directory C(.before-restore).
 attributes:
@@ -84,6 +84,12 @@ former:
   type: str
   returned: success
   sample: /srv/registry/.before-restore
+damaged:
+  description: The tags that can't be pulled, a sentence each. They are in the archive as they are.
+  type: list
+  elements: str
+  returned: success
+  sample: []
 """
 
 from ansible.module_utils.basic import AnsibleModule
