@@ -381,6 +381,18 @@ def test_what_was_changed_by_hand_is_seen(lab: Lab) -> None:
     assert report(lab)["clients"][0]["level"] == "ok"
 
 
+def test_a_client_that_cannot_be_reached(lab: Lab) -> None:
+    subprocess.run(["docker", "pause", CLIENT], check=True)
+    try:
+        run = lab.start(playbook="check")
+        output = run.communicate(timeout=120)[0]
+    finally:
+        subprocess.run(["docker", "unpause", CLIENT], check=True)
+    assert run.returncode != 0, output[-3000:]
+    (client,) = report(lab)["clients"]
+    assert (client["host"], client["level"]) == (CLIENT, "critical")
+
+
 # Backup and restore
 
 

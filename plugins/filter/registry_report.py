@@ -14,7 +14,7 @@ author:
 description:
   - Holds what the modules returned on all hosts against limits. The playbook C(check) writes the result as JSON and
     shows it as a page.
-positional: _input, clients, limits
+positional: _input, clients, limits, expected
 options:
   _input:
     description:
@@ -35,6 +35,12 @@ options:
         and C(collection_days). With V(0) days it is not looked at.
     type: dict
     required: true
+  expected:
+    description:
+      - The names of all hosts. Those of which nothing is in the lists before are told as critical.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -57,11 +63,14 @@ from typing import Any
 
 
 def registry_report(
-    servers: Sequence[Mapping[str, Any]], clients: Sequence[Mapping[str, Any]], limits: Mapping[str, Any]
+    servers: Sequence[Mapping[str, Any]],
+    clients: Sequence[Mapping[str, Any]],
+    limits: Mapping[str, Any],
+    expected: Sequence[str] = (),
 ) -> dict[str, Any]:
     from ansible_collections.stronghold.registry.plugins.module_utils._report import report
 
-    return report(servers, clients, limits, time.time())
+    return report(servers, clients, limits, time.time(), expected)
 
 
 class FilterModule:

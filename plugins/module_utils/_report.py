@@ -13,6 +13,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._history impor
 
 OK, WARNING, CRITICAL = LEVELS = ("ok", "warning", "critical")
 
+_UNKNOWN = "an unknown registry"
+_UNSEEN = "The host cannot be reached, or failed before it could be looked at; the playbook's output tells why."
+
 _DAY = 24 * 3600
 _EARLY = 2
 """How many times a limit is left where a warning begins."""
@@ -43,15 +46,20 @@ def report(
     clients: Sequence[Mapping[str, Any]],
     limits: Mapping[str, Any],
     now: float,
+    expected: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The whole report, as it is written in JSON and shown as a page.
+
+    Of *expected*, hosts that nothing was seen of are told as well.
 
     *servers* have ``host``, ``registry`` and ``anonymous_expected``, and ``error`` or ``info`` and ``probe`` with what
     the modules returned. *clients* have ``host``, ``registry``, and ``error`` or ``reasons``, why they are not as they
     should be. *now* is in seconds since the epoch.
     """
     wanted = Limits(**{name: int(value) for name, value in limits.items()})
-    registries = [_registry(server, wanted, now) for server in servers]
+    seen = {each["host"] for each in [*servers, *clients]}
+    unseen = [{"host": host, "registry": _UNKNOWN, "error": _UNSEEN} for host in expected if host not in seen]
+    registries = [_registry(server, wanted, now) for server in [*servers, *unseen]]
     described = [_client(client) for client in clients]
     levels = [each["level"] for each in [*registries, *described]]
     return {

@@ -128,6 +128,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.stronghold.registry.plugins.module_utils import _certificate_request, _files, _timers
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 
+_PASSPHRASES = ("privatekey_passphrase", "ca_privatekey_passphrase")
 ARGUMENT_SPEC = {
     "container": {"type": "str", "required": True},
     "directory": {"type": "path", "required": True},
@@ -139,13 +140,17 @@ ARGUMENT_SPEC = {
     "passphrase": {"type": "str", "default": "", "no_log": True},
     "keep": {"type": "int", "default": 0},
     "renew_schedule": {"type": "str", "default": ""},
-    "certificate": {"type": "dict", "default": {}},
+    # Keeps the passphrases in it out of the system's log.
+    "certificate": {"type": "dict", "default": {}, "no_log": True},
 }
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
+    # With every value of the certificate's masked, no reason could be read: only the secret ones are.
+    passphrases = [params["passphrase"], *(params["certificate"].get(name) for name in _PASSPHRASES)]
+    module.no_log_values = {str(passphrase) for passphrase in passphrases if passphrase}
     if params["renew_schedule"] and params["state"] == "present":
         validated = ArgumentSpecValidator(_certificate_request.ARGUMENTS).validate(params["certificate"])
         if validated.error_messages:

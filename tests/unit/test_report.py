@@ -180,6 +180,13 @@ def test_damage_is_critical() -> None:
     ]
 
 
+def test_hosts_of_which_nothing_was_seen() -> None:
+    client = {"host": "client", "registry": "registry.lab:5000", "error": "", "reasons": []}
+    told = report([SERVER], [client], LIMITS, NOW, ["server", "client", "gone"])
+    assert [(each["host"], each["level"]) for each in told["registries"]] == [("server", "ok"), ("gone", "critical")]
+    assert "cannot be reached" in told["registries"][1]["findings"][0]["text"]
+
+
 def test_the_worst_level() -> None:
     assert worst([]) == "ok"
     assert worst(["ok", "critical", "warning"]) == "critical"
