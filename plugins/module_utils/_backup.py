@@ -53,7 +53,7 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """
     directory, target, name = params["directory"], params["backup_directory"], params["container"]
     _check_backup(params)
-    registry = _registry(directory, name)
+    registry = Registry.below(directory, name)
     check_storage(registry)
     damaged = _damaged(registry)
     size = _size(directory)
@@ -141,10 +141,6 @@ def _size(directory: str) -> int:
     return sum(
         os.lstat(os.path.join(top, name)).st_size for top, _directories, files in os.walk(directory) for name in files
     )
-
-
-def _registry(directory: str, name: str) -> Registry:
-    return Registry(name, os.path.join(directory, "config", "config.yml"), os.path.join(directory, "data"))
 
 
 @contextmanager
@@ -311,7 +307,7 @@ def _stage(archive: str, staging: str, passphrase: str) -> tuple[int, list[str]]
     os.mkdir(staging, 0o700)
     try:
         contents = _extract(archive, staging, passphrase)
-        damaged = _damaged(_registry(staging, contents.name))
+        damaged = _damaged(Registry.below(staging, contents.name))
     except (RegistryError, OSError) as error:
         shutil.rmtree(staging)
         what = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error).rstrip(".")

@@ -57,16 +57,19 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     if check_mode:
         return result
     staging = os.path.join(params["directory"], f".{name}")
-    shutil.rmtree(staging, ignore_errors=True)
-    os.makedirs(os.path.join(staging, "images"))
     try:
+        if os.path.lexists(staging):
+            # Left by a run that was killed.
+            shutil.rmtree(staging)
+        os.makedirs(os.path.join(staging, "images"))
         _fill(staging, params)
         _write(os.path.join(staging, "checksums"), "".join(_checksums(staging)))
         _pack(staging, name, path)
     except OSError as error:
         raise RegistryError(f"{path} cannot be made: {error.strerror or error} ({error.filename}).") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if os.path.lexists(staging):
+            shutil.rmtree(staging)
     return {**result, "checksum": _sha256(path)}
 
 

@@ -22,6 +22,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._address impor
     split_registry,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._client_certificate import check_client_pair
+from ansible_collections.stronghold.registry.plugins.module_utils._connection import parse_timeout
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._login_files import (
     Place,
@@ -62,14 +63,12 @@ def parse_desired(params: Mapping[str, Any]) -> Desired:
     problems = registry_problems(params["registry"])
     if problems:
         raise RegistryError(f"registry: {' '.join(problems)}")
-    if params["timeout"] <= 0:
-        raise RegistryError(f"timeout: is {params['timeout']}, wanted seconds above 0.")
     return Desired(
         registry=params["registry"],
         endpoint=_parse_endpoint(params),
         credentials=None if params["state"] == "absent" else _parse_credentials(params),
         verify=params["verify"],
-        timeout=float(params["timeout"]),
+        timeout=parse_timeout(params),
     )
 
 

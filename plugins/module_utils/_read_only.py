@@ -48,6 +48,11 @@ class Registry:
     data_directory: str
     history_path: str = ""
 
+    @classmethod
+    def below(cls, directory: str, container: str) -> Registry:
+        """The registry whose directory has all that the roles put there."""
+        return cls(container, os.path.join(directory, "config", "config.yml"), os.path.join(directory, "data"))
+
     @property
     def directory(self) -> str:
         """What holds all of the registry, and whose lock says who works on it."""
@@ -178,8 +183,8 @@ def read_only(registry: Registry, container: Container) -> Iterator[None]:
     """The registry serves, but takes nothing, for as long as this lasts."""
     text = read_text(registry.config_path) or ""
     formers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
-    write_file(registry.writable_path, text.encode("utf-8"), _attributes(registry.config_path))
     try:
+        write_file(registry.writable_path, text.encode("utf-8"), _attributes(registry.config_path))
         write_file(registry.config_path, _read_only_text(text).encode("utf-8"), Attributes())
         container.restart()
         since = container.started()
@@ -190,6 +195,9 @@ def read_only(registry: Registry, container: Container) -> Iterator[None]:
                 "pushed to; run this again."
             )
     finally:
+        # A second signal must not end what mends the first.
+        for number in formers:
+            signal.signal(number, signal.SIG_IGN)
         recover(registry)
         for number, former in formers.items():
             signal.signal(number, former)

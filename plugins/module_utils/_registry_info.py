@@ -44,9 +44,7 @@ def run(params: Mapping[str, Any]) -> dict[str, Any]:
     :raises RegistryError: there is no registry in the directory, or a file of it that cannot be read.
     """
     directory = params["directory"]
-    registry = Registry(
-        params["container"], os.path.join(directory, "config", "config.yml"), os.path.join(directory, "data")
-    )
+    registry = Registry.below(directory, params["container"])
     if not os.path.isdir(registry.data_directory):
         raise RegistryError(f"directory: there is no registry in {directory}.")
     config = check_storage(registry)
