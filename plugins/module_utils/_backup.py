@@ -19,6 +19,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils import _archiv
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
+    HISTORY,
     Container,
     Registry,
     check_storage,
@@ -31,9 +32,6 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock
     is_left_over,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import Storage, damage
-
-HISTORY = "history.jsonl"
-"""Of a registry's directory, what was done to it: it belongs to the place, not to the backup."""
 
 _CONFIG = "config/config.yml"
 _UPLOADS = "_uploads"
@@ -53,7 +51,7 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """
     directory, target, name = params["directory"], params["backup_directory"], params["container"]
     _check_backup(params)
-    registry = Registry.below(directory, name)
+    registry = Registry(name, directory)
     check_storage(registry)
     damaged = _damaged(registry)
     size = _size(directory)
@@ -76,7 +74,7 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         for old in expired:
             os.unlink(old)
         size = os.path.getsize(path)
-        _history.add(os.path.join(directory, HISTORY), "backup", archive=path, size=size, damaged=len(damaged))
+        _history.add(registry.history_path, "backup", archive=path, size=size, damaged=len(damaged))
     return {
         "changed": True,
         "reasons": [f"{path}: is made anew", *(f"{old}: {params['keep']} newer ones are kept" for old in expired)],
@@ -307,7 +305,7 @@ def _stage(archive: str, staging: str, passphrase: str) -> tuple[int, list[str]]
     os.mkdir(staging, 0o700)
     try:
         contents = _extract(archive, staging, passphrase)
-        damaged = _damaged(Registry.below(staging, contents.name))
+        damaged = _damaged(Registry(contents.name, staging))
     except (RegistryError, OSError) as error:
         shutil.rmtree(staging)
         what = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error).rstrip(".")

@@ -47,9 +47,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 
     :raises RegistryError: what stands against it, or what went wrong; the registry serves as before in any case.
     """
-    registry = Registry(
-        params["container"], params["config_path"], params["data_directory"], params["history_path"] or ""
-    )
+    registry = Registry(params["container"], params["directory"])
     container = Container(registry.container)
     _check(registry, container, params["delete_untagged"])
     with alone(registry.directory, patience=params.get("patience", 0.0)):
@@ -71,7 +69,7 @@ def _collect(registry: Registry, container: Container, options: list[str], check
             container.collect(*options)
             _verify(storage, damaged_before)
     found = {"blobs": len(garbage.blobs), "manifests": garbage.manifests, "size": garbage.size}
-    if registry.history_path and not check_mode:
+    if not check_mode:
         _history.add(registry.history_path, "garbage_collect", **found, damaged=len(damaged_before))
     reasons = ["an earlier garbage collection or backup was interrupted"] if left_over else []
     reasons += explain(garbage)

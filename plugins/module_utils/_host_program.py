@@ -64,14 +64,16 @@ def renew(settings: dict[str, Any]) -> list[str]:
     written = datetime.fromtimestamp(os.stat(settings["renew"]["path"]).st_mtime, timezone.utc)
     if container.runs() and written.strftime("%Y-%m-%dT%H:%M:%S") >= container.started()[:_SECOND]:
         container.restart()
-        _history.add(settings["history_path"], "renew", not_after=result["not_after"])
+        _history.add(
+            Registry(settings["container"], settings["directory"]).history_path, "renew", not_after=result["not_after"]
+        )
         reasons = [*reasons, f"{settings['container']}: is restarted, to serve the certificate"]
     return reasons
 
 
 def recover_writing(settings: dict[str, Any]) -> list[str]:
     """Let the registry be pushed to again, where something was killed that had made it read-only."""
-    registry = Registry(settings["container"], settings["config_path"], settings["data_directory"])
+    registry = Registry(settings["container"], settings["directory"])
     if not is_left_over(registry.config_path):
         return []
     with alone(registry.directory):

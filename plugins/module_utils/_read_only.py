@@ -32,6 +32,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_conf
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import WRITABLE_SUFFIX
 
 _VERSION = re.compile(r"\bv?(?P<version>\d+\.\d+\.\d+)")
+HISTORY = "history.jsonl"
+"""Of a registry's directory, what was done to it. It belongs to the place, not to a backup."""
+
 _ROOT = "/var/lib/registry"
 """Where the container sees the data directory, which is also the registry's default."""
 
@@ -41,26 +44,30 @@ _START = 60.0
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry's container, by its name, and where its configuration and data lie on this host."""
+    """A registry as the roles make it: its container, by name, and the directory that has all else of it.
+
+    The lock of the directory says who works on the registry.
+    """
 
     container: str
-    config_path: str
-    data_directory: str
-    history_path: str = ""
-
-    @classmethod
-    def below(cls, directory: str, container: str) -> Registry:
-        """The registry whose directory has all that the roles put there."""
-        return cls(container, os.path.join(directory, "config", "config.yml"), os.path.join(directory, "data"))
+    directory: str
 
     @property
-    def directory(self) -> str:
-        """What holds all of the registry, and whose lock says who works on it."""
-        return os.path.dirname(os.path.dirname(self.config_path))
+    def config_path(self) -> str:
+        return os.path.join(self.directory, "config", "config.yml")
 
     @property
     def writable_path(self) -> str:
         return self.config_path + WRITABLE_SUFFIX
+
+    @property
+    def data_directory(self) -> str:
+        return os.path.join(self.directory, "data")
+
+    @property
+    def history_path(self) -> str:
+        """What was done to it: see _history."""
+        return os.path.join(self.directory, HISTORY)
 
 
 def check_storage(registry: Registry) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def check_storage(registry: Registry) -> dict[str, Any]:
             f"directory is mounted; set it to {_ROOT}."
         )
     if not os.path.isdir(registry.data_directory):
-        raise RegistryError(f"data_directory: {registry.data_directory} is no directory.")
+        raise RegistryError(f"directory: {registry.data_directory} is no directory.")
     return config
 
 

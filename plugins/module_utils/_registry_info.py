@@ -12,7 +12,6 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _history
-from ansible_collections.stronghold.registry.plugins.module_utils._backup import HISTORY
 from ansible_collections.stronghold.registry.plugins.module_utils._certificate import (
     certificate_facts,
     load_certificates,
@@ -44,7 +43,7 @@ def run(params: Mapping[str, Any]) -> dict[str, Any]:
     :raises RegistryError: there is no registry in the directory, or a file of it that cannot be read.
     """
     directory = params["directory"]
-    registry = Registry.below(directory, params["container"])
+    registry = Registry(params["container"], directory)
     if not os.path.isdir(registry.data_directory):
         raise RegistryError(f"directory: there is no registry in {directory}.")
     config = check_storage(registry)
@@ -60,7 +59,7 @@ def run(params: Mapping[str, Any]) -> dict[str, Any]:
         # A cache has images that were pulled in part.
         "damaged": [] if "proxy" in config else damage(storage),
         "schema1": _of_schema_1(storage),
-        "history": _history.read(os.path.join(directory, HISTORY)),
+        "history": _history.read(registry.history_path),
     }
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _host_program
-from ansible_collections.stronghold.registry.plugins.module_utils._backup import HISTORY
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import (
     Attributes,
@@ -27,7 +26,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
     remove_file,
     write_file,
 )
-from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import WRITABLE_SUFFIX
+from ansible_collections.stronghold.registry.plugins.module_utils._read_only import Registry
 
 PROGRAM = "/usr/local/lib/stronghold/registry.pyz"
 SETTINGS = "/etc/stronghold/{name}.json"
@@ -112,23 +111,19 @@ def _files(name: str, params: Mapping[str, Any], wanted: Mapping[str, str]) -> I
     for job, schedule in wanted.items():
         yield File(_path(_unit(name, job, "service")), _service(name, job, path).encode("utf-8"))
         yield File(_path(_unit(name, job, "timer")), _timer(name, job, schedule).encode("utf-8"))
-    yield File(_path(_unit(name, "recover", "service")), _recovery(name, path, settings["config_path"]).encode("utf-8"))
+    yield File(
+        _path(_unit(name, "recover", "service")),
+        _recovery(name, path, Registry(name, params["directory"])).encode("utf-8"),
+    )
 
 
 def _settings(params: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, Any]:
     """What the program has to know, with the parameters of the modules whose work it does."""
-    directory = params["directory"]
-    registry = {
-        "container": params["container"],
-        "config_path": os.path.join(directory, "config", "config.yml"),
-        "data_directory": os.path.join(directory, "data"),
-        "history_path": os.path.join(directory, HISTORY),
-    }
+    registry = {"container": params["container"], "directory": params["directory"]}
     jobs = {
         "garbage_collect": {**registry, "delete_untagged": params["delete_untagged"]},
         "backup": {
-            "container": params["container"],
-            "directory": directory,
+            **registry,
             "backup_directory": params["backup_directory"],
             "passphrase": params["passphrase"],
             "keep": params["keep"],
@@ -173,10 +168,10 @@ def _timer(name: str, job: str, schedule: str) -> str:
     )
 
 
-def _recovery(name: str, settings: str, config_path: str) -> str:
+def _recovery(name: str, settings: str, registry: Registry) -> str:
     return (
         f"[Unit]\nDescription=Let the registry {name} be pushed to again after an interrupted job\n"
-        f"After=docker.service\nRequires=docker.service\nConditionPathExists={config_path}{WRITABLE_SUFFIX}\n\n"
+        f"After=docker.service\nRequires=docker.service\nConditionPathExists={registry.writable_path}\n\n"
         f"[Service]\nType=oneshot\nExecStart={_command('recover', settings)}\n\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )

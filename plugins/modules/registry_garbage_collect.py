@@ -39,15 +39,11 @@ options:
       - The name of the registry's container. It has to run.
     type: str
     required: true
-  config_path:
+  directory:
     description:
-      - The registry's configuration file on this host. For the time of the collection another one stands in its place,
-        and it is beside it, with C(.writable) appended to its name.
-    type: path
-    required: true
-  data_directory:
-    description:
-      - The directory on this host which the registry's storage driver C(filesystem) has as its C(rootdirectory).
+      - The registry's directory on this host, with C(config) and C(data) in it. For the time of the collection another
+        C(config.yml) stands in its place, and it is beside it, with C(.writable) appended to its name.
+      - What was done is added to the file C(history.jsonl) in it.
     type: path
     required: true
   delete_untagged:
@@ -57,10 +53,6 @@ options:
       - The module M(stronghold.registry.registry_prune) does this for all versions, and spares what was pushed lately.
     type: bool
     default: false
-  history_path:
-    description:
-      - A file to which each collection is added, as a line of JSON.
-    type: path
 notes:
   - Works with the storage driver C(filesystem), and not for a pull-through cache.
 """
@@ -69,8 +61,7 @@ EXAMPLES = r"""
 - name: Free what no image needs any more
   stronghold.registry.registry_garbage_collect:
     container: registry
-    config_path: /srv/registry/config/config.yml
-    data_directory: /srv/registry/data
+    directory: /srv/registry
   register: collection
 
 - name: Say what was freed
@@ -114,10 +105,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 
 ARGUMENT_SPEC = {
     "container": {"type": "str", "required": True},
-    "config_path": {"type": "path", "required": True},
-    "data_directory": {"type": "path", "required": True},
+    "directory": {"type": "path", "required": True},
     "delete_untagged": {"type": "bool", "default": False},
-    "history_path": {"type": "path"},
 }
 
 

@@ -38,8 +38,7 @@ def test_it_is_always_the_same() -> None:
 
 
 def test_it_needs_nothing_of_the_collection(packed: Path, tmp_path: Path) -> None:
-    paths = {"config_path": str(tmp_path / "config.yml"), "data_directory": str(tmp_path)}
-    done = run(packed, "recover", {"container": "registry", **paths})
+    done = run(packed, "recover", {"container": "registry", "directory": str(tmp_path)})
     assert (done.returncode, done.stdout, done.stderr) == (0, "recover: nothing to do\n", "")
 
 
