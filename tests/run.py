@@ -59,9 +59,21 @@ class Check:
         seconds = time.monotonic() - start
         counts = self.count(succeeded=done.returncode == 0)
         verdict = "FAILED" if counts.failed else "ok"
-        output = "\n" + done.stdout.decode(errors="replace").rstrip() if counts.failed else ""
-        print(f"{verdict:<6} {seconds:6.1f} s  {self.name}: {counts}{output}", flush=True)
+        lines = [f"{verdict:<6} {seconds:6.1f} s  {self.name}: {counts}"]
+        if counts.failed:
+            lines += [done.stdout.decode(errors="replace").rstrip(), *self.complaints()]
+        print("\n".join(lines), flush=True)
         return counts
+
+    def complaints(self) -> list[str]:
+        """What each failed case said: told last, since records of a long output keep little of its middle."""
+        if not self.report or not self.report.exists():
+            return []
+        return [
+            f"{case.get('classname')}::{case.get('name')}: {problem.get('message', '')}"
+            for case in ET.parse(self.report).getroot().iter("testcase")
+            for problem in (*case.iterfind("failure"), *case.iterfind("error"))
+        ]
 
     def count(self, *, succeeded: bool) -> Counts:
         if not self.report or not self.report.exists():
