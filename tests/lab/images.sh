@@ -8,6 +8,7 @@
 #   stronghold-lab/debian12:engine  the same with a Docker engine
 #   stronghold-lab/debian12:clients the same with Podman, Buildah, Skopeo, and what Docker needs to run rootless
 # and debian13 likewise. They trust the certificate authorities, and use the pip.conf, of the machine that makes them.
+# Also the network that the lab's hosts share.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -61,3 +62,6 @@ provide bookworm debian12 'docker.io iptables' & first=$!
 provide trixie debian13 'docker.io docker-cli iptables' & second=$!
 wait "$first"
 wait "$second"
+
+# Here, and not by each scenario: several that start at once would make several networks of the same name.
+docker network inspect stronghold-lab >/dev/null 2>&1 || docker network create stronghold-lab >/dev/null
