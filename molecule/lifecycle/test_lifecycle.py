@@ -175,9 +175,11 @@ END
     lab.on(CLIENT, f"sleep 1; systemctl stop pulls; docker image inspect {image} || docker pull {image}")
     pulls = lab.on(CLIENT, "cat /root/pulls").splitlines()
     failures = [number for number, line in enumerate(pulls) if line != "pulled"]
-    # All in one row, while the container was replaced, and none of them for a certificate.
-    assert all("connection refused" in pulls[number] for number in failures), pulls
-    assert failures == list(range(failures[0], failures[-1] + 1)), pulls
+    # All in one row, while the container was replaced, and none for a certificate. Until the registry listens, the
+    # engine's proxy may take connections and close them.
+    away = ("connection refused", "EOF", "connection reset")
+    assert all(any(word in pulls[number] for word in away) for number in failures), pulls
+    assert not failures or failures[-1] - failures[0] < len(failures), pulls
     assert pulls[-1] == "pulled"
     assert anchors(lab) != anchor
     assert len(anchors(lab)) == 1
