@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 
 SERVER = "server"
 CA = "ca"
@@ -109,10 +109,10 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA: its certificate, those that may follow it in its file, and its key."""
+    """A CA: its certificate, those that may follow it in its file, and its key, unless that is on another host."""
 
     certificates: tuple[Certificate, ...]
-    key: PrivateKey
+    key: PrivateKey | None
 
     @property
     def certificate(self) -> Certificate:
@@ -252,10 +252,9 @@ def _signature_fits(certificate: x509.Certificate, key: CertificatePublicKeyType
 
 
 def wanted_extensions(
-    template: Template, key: PrivateKey, authority: Authority | None
+    template: Template, public: PublicKeyTypes, authority: Authority | None
 ) -> list[x509.Extension[x509.ExtensionType]]:
-    """What a new certificate needs so that Go and Python's strict verification accept it."""
-    public = key.key.public_key()
+    """What a new certificate for a key needs so that Go and Python's strict verification accept it."""
     is_ca = template.usage == CA
     usages = dict.fromkeys((*_KEY_USAGES, "encipher_only", "decipher_only"), False)
     usages["key_cert_sign"] = usages["crl_sign"] = is_ca
@@ -291,6 +290,21 @@ def _key_identifier(certificate: Certificate) -> bytes:
 
 def issue(template: Template, key: PrivateKey, authority: Authority | None, now: datetime) -> Certificate:
     """Sign a new certificate for a key: by an authority, whose own end it does not outlive, or by the key itself."""
+    return _sign(template, key.key.public_key(), authority, now, key if authority is None else authority.key)
+
+
+def issue_for_request(
+    template: Template, request: x509.CertificateSigningRequest, authority: Authority, now: datetime
+) -> Certificate:
+    """Sign a new certificate for the key of a request. What else the request asks for is for *template* to say."""
+    return _sign(template, request.public_key(), authority, now, authority.key)
+
+
+def _sign(
+    template: Template, public: PublicKeyTypes, authority: Authority | None, now: datetime, signer: PrivateKey | None
+) -> Certificate:
+    if signer is None:
+        raise RegistryError("The CA's key is not on this host.")
     subject = to_x509_name(template.subject)
     not_before, not_after = now - CLOCK_SKEW, now + timedelta(days=template.days)
     if authority is not None:
@@ -300,16 +314,38 @@ def issue(template: Template, key: PrivateKey, authority: Authority | None, now:
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject if authority is None else authority.certificate.x509.subject)
-        .public_key(key.key.public_key())  # type: ignore[arg-type]
+        .public_key(public)  # type: ignore[arg-type]
         .serial_number(x509.random_serial_number())
         .not_valid_before(not_before)
         .not_valid_after(not_after)
     )
-    for extension in wanted_extensions(template, key, authority):
+    for extension in wanted_extensions(template, public, authority):
         builder = builder.add_extension(extension.value, extension.critical)
-    signer = key if authority is None else authority.key
     edwards = isinstance(signer.key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
     return _facts(builder.sign(signer.key, None if edwards else hashes.SHA256()))  # type: ignore[arg-type]
+
+
+def make_request(template: Template, key: PrivateKey) -> str:
+    """A request for a certificate, signed by its key, in PEM (PKCS #10, RFC 2986)."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(to_x509_name(template.subject))
+    builder = builder.add_extension(to_general_names(template.names), critical=False)
+    request = builder.sign(key.key, hashes.SHA256())  # type: ignore[arg-type]
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def load_request(text: str, source: str) -> x509.CertificateSigningRequest:
+    """Read a request for a certificate in PEM.
+
+    :raises RegistryError: it is garbled, or not signed by the key that it is for.
+    """
+    try:
+        request = x509.load_pem_x509_csr(text.encode())
+        signed = request.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise RegistryError(f"{source} holds no request for a certificate in PEM: {error}") from error
+    if not signed:
+        raise RegistryError(f"{source} is not signed by the key that it asks a certificate for.")
+    return request
 
 
 def certificate_facts(certificate: Certificate, now: datetime) -> dict[str, Any]:

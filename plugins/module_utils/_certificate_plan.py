@@ -120,7 +120,7 @@ def _explain_names(certificate: Certificate, template: Template) -> list[str]:
 
 def _explain_issuer(certificate: Certificate, request: Request, authority: Authority | None) -> list[str]:
     issuer = describe_subject(certificate.issuer)
-    if not request.ca_path:
+    if not request.has_ca:
         return [] if is_signed_by(certificate, certificate) else [f"issuer is {issuer}, wanted self-signed"]
     if authority is None:
         return ["the CA is not there yet"]
@@ -134,7 +134,8 @@ def _explain_issuer(certificate: Certificate, request: Request, authority: Autho
 def _explain_extensions(
     certificate: Certificate, template: Template, key: PrivateKey, authority: Authority | None
 ) -> list[str]:
-    found, wanted = certificate.extensions, describe_extensions(wanted_extensions(template, key, authority))
+    found = certificate.extensions
+    wanted = describe_extensions(wanted_extensions(template, key.key.public_key(), authority))
     reasons = []
     for extension in sorted({*found, *wanted}):
         # Any key identifier of the own key serves, and a root may name itself as its authority.

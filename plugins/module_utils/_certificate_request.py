@@ -39,6 +39,8 @@ ARGUMENTS: dict[str, Any] = {
     "ca_path": {"type": "path"},
     "ca_privatekey_path": {"type": "path"},
     "ca_privatekey_passphrase": {"type": "str", "no_log": True},
+    "ca_content": {"type": "str"},
+    "issued_content": {"type": "str"},
     "ca": {
         "type": "dict",
         "options": {
@@ -70,7 +72,10 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Request:
-    """The key and the certificate as wanted. Without a *ca_path* the certificate is self-signed."""
+    """The key and the certificate as wanted. Without a CA the certificate is self-signed.
+
+    Of a CA whose key is on another host there is *ca_content*, and in the end what it *issued*.
+    """
 
     path: str
     privatekey_path: str
@@ -81,8 +86,14 @@ class Request:
     ca_path: str = ""
     ca_privatekey_path: str = ""
     ca_passphrase: str | None = field(default=None, repr=False)
+    ca_content: str = ""
+    issued: str = ""
     force: bool = False
     chain: bool = False
+
+    @property
+    def has_ca(self) -> bool:
+        return bool(self.ca_path or self.ca_content)
 
 
 def parse_request(params: dict[str, Any]) -> Request:
@@ -107,6 +118,8 @@ def parse_request(params: dict[str, Any]) -> Request:
         ca_path=str(given.get("ca_path", "")),
         ca_privatekey_path=str(given.get("ca_privatekey_path", "")),
         ca_passphrase=given.get("ca_privatekey_passphrase"),
+        ca_content=str(given.get("ca_content", "")),
+        issued=str(given.get("issued_content", "")),
         force=bool(given.get("force", False)),
         chain=bool(given.get("chain", False)),
     )
@@ -161,13 +174,18 @@ def _check_together(request: Request) -> None:
     if bool(request.ca_path) != bool(request.ca_privatekey_path):
         missing = "ca_path" if not request.ca_path else "ca_privatekey_path"
         raise RegistryError(f"{missing} is missing: ca_path and ca_privatekey_path belong together.")
-    if request.ca_path and request.template.usage == CA:
-        raise RegistryError("ca_path: a CA is self-signed here; leave ca_path out, or set usage to server.")
-    if request.chain and not request.ca_path:
+    given = "ca_path" if request.ca_path else "ca_content"
+    if request.has_ca and request.template.usage == CA:
+        raise RegistryError(f"{given}: a CA is self-signed here; leave {given} out, or set usage to server.")
+    if request.ca_path and request.ca_content:
+        raise RegistryError("ca_content: the CA is here, with ca_path, or on another host; leave one of them out.")
+    if request.issued and not request.ca_content:
+        raise RegistryError("issued_content: is for a CA on another host; give its certificate as ca_content.")
+    if request.chain and not request.has_ca:
         raise RegistryError(
             "chain: a self-signed certificate has nothing to follow it; leave chain out or give ca_path."
         )
     paths = [request.path, request.privatekey_path, request.ca_path, request.ca_privatekey_path]
-    given = [path for path in paths if path]
-    if len(set(given)) != len(given):
+    named = [path for path in paths if path]
+    if len(set(named)) != len(named):
         raise RegistryError("path, privatekey_path, ca_path and ca_privatekey_path must be different files.")

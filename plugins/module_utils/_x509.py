@@ -21,9 +21,13 @@ from ansible_collections.stronghold.registry.plugins.module_utils._certificate i
     Authority,
     Certificate,
     certificate_facts,
+    is_signed_by,
     isoformat,
     issue,
+    issue_for_request,
     load_certificates,
+    load_request,
+    make_request,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._certificate_names import describe_subject
 from ansible_collections.stronghold.registry.plugins.module_utils._certificate_plan import (
@@ -59,6 +63,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Current", "Plan", "Request", "explain", "parse_request", "read_authority", "read_current", "run"]
 
+NEXT_SUFFIX = ".next"
+"""Beside the private key, the one that waits for its certificate from a CA on another host."""
+
 _FACTS = (
     "certificate",
     "fingerprint",
@@ -77,6 +84,10 @@ def read_authority(request: Request, now: datetime) -> Authority | None:
 
     :raises RegistryError: it can't sign: no CA, another's key, not valid yet, or unreadable.
     """
+    if request.ca_content:
+        authority = Authority(load_certificates(request.ca_content, "ca_content"), None)
+        _check_authority(authority.certificate, request, "ca_content", now)
+        return authority
     if not request.ca_path:
         return None
     text, key_text = read_text(request.ca_path), read_text(request.ca_privatekey_path)
@@ -85,18 +96,19 @@ def read_authority(request: Request, now: datetime) -> Authority | None:
     certificates = load_certificates(text, f"ca_path: {request.ca_path}")
     source = f"ca_privatekey_path: {request.ca_privatekey_path}"
     key = load_key(key_text, source, request.ca_passphrase)
-    certificate = certificates[0]
-    if not certificate.is_ca or "key cert sign" not in certificate.extensions.get(KEY_USAGE, "key cert sign"):
-        raise RegistryError(f"ca_path: {request.ca_path} ({certificate.describe()}) is not a CA's certificate.")
-    if key.public != certificate.public:
+    if key.public != certificates[0].public:
         raise RegistryError(f"{source} is not the key of the certificate in {request.ca_path}.")
+    _check_authority(certificates[0], request, f"ca_path: {request.ca_path}", now)
+    return Authority(certificates, key)
+
+
+def _check_authority(certificate: Certificate, request: Request, source: str, now: datetime) -> None:
+    if not certificate.is_ca or "key cert sign" not in certificate.extensions.get(KEY_USAGE, "key cert sign"):
+        raise RegistryError(f"{source} ({certificate.describe()}) is not a CA's certificate.")
     if certificate.not_before > now:
-        raise RegistryError(
-            f"ca_path: {request.ca_path} is not valid before {isoformat(certificate.not_before)}; check the clock."
-        )
+        raise RegistryError(f"{source} is not valid before {isoformat(certificate.not_before)}; check the clock.")
     if certificate.subject == request.template.subject:
         raise RegistryError("subject is that of the CA: clients would take the certificate for the CA's; change it.")
-    return Authority(certificates, key)
 
 
 def read_current(request: Request) -> Current:
@@ -170,7 +182,8 @@ def _ca_params(params: dict[str, Any]) -> dict[str, Any]:
 
 def _run_one(params: dict[str, Any], *, check_mode: bool, ca_would_change: bool = False) -> dict[str, Any]:
     if params["state"] == "absent":
-        return _remove([params["path"], params["privatekey_path"]], check_mode=check_mode)
+        key = params["privatekey_path"]
+        return _remove([params["path"], key, key + NEXT_SUFFIX], check_mode=check_mode)
     request = parse_request(params)
     files = _Files(request, params)
     require("cryptography.x509")
@@ -186,10 +199,11 @@ def _run_one(params: dict[str, Any], *, check_mode: bool, ca_would_change: bool 
     signs = authority is not None and bool(plan.certificate) and not ca_would_change
     warnings = _check_lifetime(request, authority, now) if signs and authority else []
     reasons = plan.reasons + files.explain()
-    # A dry run makes no key, and so cannot tell what the certificate for it will be.
-    unknown = check_mode and bool(plan.certificate)
+    requested = _request_elsewhere(current, request, plan, files, check_mode=check_mode)
+    # A dry run makes no key, and so cannot tell what the certificate for it will be; nor can who waits for it.
+    unknown = bool(plan.certificate) and (check_mode or bool(requested))
     new = current if unknown else _carry_out(current, request, authority, plan, now)
-    if not check_mode:
+    if not check_mode and not requested:
         files.write(plan, new)
     return {
         "filename": request.path,
@@ -202,6 +216,7 @@ def _run_one(params: dict[str, Any], *, check_mode: bool, ca_would_change: bool 
             "after": _describe_request(request, authority) if unknown else _describe(new),
         },
         **(_predict(request, authority) if unknown else _facts(new, now)),
+        "request": requested or None,
         **({"warnings": warnings} if warnings else {}),
     }
 
@@ -210,9 +225,10 @@ def _check_lifetime(request: Request, authority: Authority, now: datetime) -> li
     """Whether the CA lasts long enough for a new certificate; a warning where it shortens that one's life."""
     end, wanted = authority.certificate.not_after, now + timedelta(days=request.template.days)
     days = authority.certificate.days_left(now)
+    source = f"ca_path: {request.ca_path}" if request.ca_path else "ca_content"
     if end <= now or end - now < timedelta(days=request.renew_before):
         raise RegistryError(
-            f"ca_path: {request.ca_path} ends on {isoformat(end)}, so a new certificate would be due for renewal "
+            f"{source} ends on {isoformat(end)}, so a new certificate would be due for renewal "
             f"at once (renew_before is {request.renew_before}): renew the CA first."
         )
     if end < wanted:
@@ -223,6 +239,9 @@ def _check_lifetime(request: Request, authority: Authority, now: datetime) -> li
 def _carry_out(current: Current, request: Request, authority: Authority | None, plan: Plan, now: datetime) -> Current:
     encrypted = request.passphrase is not None
     key = current.key
+    if request.issued and plan.certificate:
+        key = key if key is not None and not plan.key else _read_next_key(request)
+        return Current(_read_issued(request, key, authority, now), following_certificates(request, authority), key)
     if key is None or plan.key:
         key = generate(request.kind, encrypted=encrypted)
     elif plan.key_file:
@@ -231,6 +250,67 @@ def _carry_out(current: Current, request: Request, authority: Authority | None, 
     if certificate is None or plan.certificate:
         certificate = issue(request.template, key, authority, now)
     return Current(certificate, following_certificates(request, authority), key)
+
+
+def _request_elsewhere(current: Current, request: Request, plan: Plan, files: _Files, *, check_mode: bool) -> str:
+    """Where a certificate is due and the CA's key is on another host: the request that goes there, else nothing.
+
+    A new key waits beside the present one until its certificate is there.
+    """
+    if check_mode or not request.ca_content or request.issued or not plan.certificate:
+        return ""
+    key = None if plan.key else current.key
+    if key is None:
+        key = _read_next_key(request)
+    if key is None or key.kind != request.kind:
+        key = generate(request.kind, encrypted=request.passphrase is not None)
+        files.write_next_key(key)
+    return make_request(request.template, key)
+
+
+def _next_key_path(request: Request) -> str:
+    return request.privatekey_path + NEXT_SUFFIX
+
+
+def _read_next_key(request: Request) -> PrivateKey | None:
+    text = read_text(_next_key_path(request))
+    return None if text is None else load_key(text, _next_key_path(request), request.passphrase)
+
+
+def _read_issued(request: Request, key: PrivateKey | None, authority: Authority | None, now: datetime) -> Certificate:
+    certificate = load_certificates(request.issued, "issued_content")[0]
+    if key is None or key.public != certificate.public:
+        raise RegistryError("issued_content: is not for the key on this host; have the latest request signed.")
+    if authority is None or not is_signed_by(certificate, authority.certificate):
+        raise RegistryError("issued_content: is not signed by the CA in ca_content.")
+    _check_lifetime_of(certificate, request, now)
+    return certificate
+
+
+def _check_lifetime_of(certificate: Certificate, request: Request, now: datetime) -> None:
+    if certificate.not_after - now < timedelta(days=request.renew_before):
+        raise RegistryError(
+            f"issued_content: ends on {isoformat(certificate.not_after)}, so it would be due for renewal at once "
+            f"(renew_before is {request.renew_before})."
+        )
+
+
+def sign(params: dict[str, Any]) -> dict[str, Any]:
+    """The module certificate_sign: issue a certificate for a request. Returns what the module does.
+
+    :raises RegistryError: wrong parameters, a request that cannot be read, a CA that cannot sign, or a missing library.
+    """
+    request = parse_request({**params, "path": "(request)", "privatekey_path": "(key)"})
+    require("cryptography.x509")
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    authority = read_authority(request, now)
+    if authority is None:
+        raise RegistryError(f"ca_path: {request.ca_path} or its key {request.ca_privatekey_path} is not there.")
+    asked = load_request(params["request"], "request")
+    warnings = _check_lifetime(request, authority, now)
+    certificate = issue_for_request(request.template, asked, authority, now)
+    facts = {"changed": False, "certificate": certificate.pem, **certificate_facts(certificate, now)}
+    return {**facts, **({"warnings": warnings} if warnings else {})}
 
 
 class _Files:
@@ -249,6 +329,9 @@ class _Files:
         reasons = explain_attributes(self._request.privatekey_path, self._key)
         return reasons + explain_attributes(self._request.path, self._certificate)
 
+    def write_next_key(self, key: PrivateKey) -> None:
+        write_file(_next_key_path(self._request), dump_key(key, self._request.passphrase), self._key)
+
     def write(self, plan: Plan, new: Current) -> None:
         """The key first: a run killed in between leaves a pair that does not match, which the next one mends."""
         if (plan.key or plan.key_file) and new.key is not None:
@@ -258,6 +341,7 @@ class _Files:
             set_attributes(self._request.privatekey_path, self._key)
         if plan.certificate or plan.certificate_file:
             write_file(self._request.path, _pem(new).encode(), self._certificate)
+            remove_file(_next_key_path(self._request))
         elif explain_attributes(self._request.path, self._certificate):
             set_attributes(self._request.path, self._certificate)
 
@@ -284,7 +368,7 @@ def _predict(request: Request, authority: Authority | None) -> dict[str, Any]:
 def _wanted_issuer(request: Request, authority: Authority | None) -> str | None:
     if authority is not None:
         return authority.certificate.describe()
-    return None if request.ca_path else describe_subject(request.template.subject)
+    return None if request.has_ca else describe_subject(request.template.subject)
 
 
 def _describe(current: Current) -> str:

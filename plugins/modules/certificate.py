@@ -14,6 +14,9 @@ author:
 description:
   - Makes a private key and a certificate for it in one task. The certificate is a CA, signed by a CA, or self-signed.
   - Both are made anew only for a reason, which is returned in words. A key that is as asked for is kept.
+  - Where the key of the CA is on another host, give O(ca_content), have RV(request) signed there by
+    M(stronghold.registry.certificate_sign), and give what it returns as O(issued_content) to a second task with the
+    same options. No private key leaves its host.
   - Go, so Docker, and Python with strict verification accept the certificates.
 requirements:
   - cryptography 38 or newer
@@ -21,6 +24,7 @@ extends_documentation_fragment:
   - stronghold.registry.files
 seealso:
   - module: stronghold.registry.certificate_info
+  - module: stronghold.registry.certificate_sign
   - plugin: stronghold.registry.certificate_parameter_problems
     plugin_type: filter
 options:
@@ -65,6 +69,18 @@ options:
   ca_privatekey_passphrase:
     description:
       - The passphrase of the private key of the CA.
+    type: str
+  ca_content:
+    description:
+      - The certificate of a CA whose key is on another host, as PEM text. Further certificates may follow it.
+      - When a certificate is due, this module makes what RV(request) returns, and writes the certificate once it has
+        O(issued_content). Until then the present key and certificate stay. A new key waits in a file of its own, with
+        C(.next) appended to the name of the private key's.
+    type: str
+  issued_content:
+    description:
+      - The certificate that the CA of O(ca_content) issued for RV(request), as PEM text.
+      - It is looked at only when a certificate is due.
     type: str
   ca:
     description:
@@ -190,6 +206,30 @@ EXAMPLES = r"""
         CN: Registry CA
     names: [registry.lab, 192.0.2.10]
 
+- name: Ask the CA of another host for a certificate
+  stronghold.registry.certificate: &replica
+    path: /srv/registry/certs/registry.crt
+    privatekey_path: /srv/registry/certs/registry.key
+    ca_content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
+    names: [registry.lab]
+  register: asked
+
+- name: Have it signed there
+  stronghold.registry.certificate_sign:
+    request: "{{ asked.request }}"
+    ca_path: /srv/ca/ca.crt
+    ca_privatekey_path: /srv/ca/ca.key
+    names: [registry.lab]
+  delegate_to: ca.registry.lab
+  register: signed
+  when: asked.request
+
+- name: Put it in place
+  stronghold.registry.certificate:
+    <<: *replica
+    issued_content: "{{ signed.certificate }}"
+  when: asked.request
+
 - name: Make a certificate that clients trust by itself
   stronghold.registry.certificate:
     path: /srv/registry/certs/registry.crt
@@ -253,6 +293,12 @@ names:
   elements: str
   returned: always
   sample: [registry.lab, 192.0.2.10]
+request:
+  description:
+    - With O(ca_content), a request for the certificate that is due, as PEM text, for O(issued_content) to answer.
+    - Null when none is due, and in check mode.
+  type: str
+  returned: always
 ca:
   description: Of the CA that O(ca) asks for, what is returned of a certificate, with RV(filename) and RV(certificate).
   type: dict

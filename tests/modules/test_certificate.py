@@ -535,3 +535,119 @@ def test_ca_that_cannot_sign(run_module: RunModule, tmp_path: Path, ca: Pair, se
     )
     assert failed["msg"].startswith("subject is that of the CA")
     assert not server.key.exists()
+
+
+class TestRequest:
+    """A CA whose key is on another host: the key is made here, and signed for there."""
+
+    @pytest.fixture
+    def wanted(self, server: Pair, ca: Pair) -> dict[str, Any]:
+        return {**server.params, "ca_content": ca.certificate.read_text(), "names": NAMES, "subject": SUBJECT}
+
+    @staticmethod
+    def sign(run_module: RunModule, ca: Pair, request: str, **params: Any) -> dict[str, Any]:
+        given = {"names": NAMES, "subject": SUBJECT, **ca.as_ca, **params}
+        return run_module("certificate_sign", request=request, **given)
+
+    def provide(self, run_module: RunModule, ca: Pair, wanted: dict[str, Any]) -> None:
+        signed = self.sign(run_module, ca, run_module("certificate", **wanted)["request"])
+        run_module("certificate", **wanted, issued_content=signed["certificate"])
+
+    def test_is_signed_and_put_in_place(
+        self, run_module: RunModule, server: Pair, ca: Pair, wanted: dict[str, Any]
+    ) -> None:
+        asked = run_module("certificate", **wanted)
+        assert asked["changed"]
+        assert not server.certificate.exists()
+        assert not server.key.exists()
+        signed = self.sign(run_module, ca, asked["request"])
+        done = run_module("certificate", **wanted, issued_content=signed["certificate"])
+        assert done["fingerprint"] == signed["fingerprint"]
+        assert done["request"] is None
+        assert stat.S_IMODE(server.key.stat().st_mode) == 0o600
+        assert {path.name for path in server.key.parent.iterdir()} == {"ca.crt", "ca.key", "server.crt", "server.key"}
+        openssl = ["openssl", "verify", "-x509_strict", "-verify_hostname", "registry.lab", "-CAfile"]
+        subprocess.run([*openssl, str(ca.certificate), str(server.certificate)], check=True)
+        again = run_module("certificate", **wanted)
+        assert not again["changed"]
+        assert again["request"] is None
+
+    def test_openssl_reads_it(self, run_module: RunModule, command: Any, wanted: dict[str, Any]) -> None:
+        request = run_module("certificate", **wanted)["request"]
+        shown = command("openssl", "req", "-verify", "-noout", "-text", stdin=request)
+        assert "verify OK" in shown
+        assert "DNS:*.registry.lab" in shown
+
+    def test_keeps_the_key_at_a_renewal(
+        self, run_module: RunModule, server: Pair, ca: Pair, wanted: dict[str, Any]
+    ) -> None:
+        self.provide(run_module, ca, wanted)
+        before = server.contents
+        fewer = {**wanted, "names": ["registry.lab"]}
+        asked = run_module("certificate", **fewer)
+        assert "SAN has DNS:localhost, not wanted" in asked["reasons"]
+        assert server.contents == before
+        signed = self.sign(run_module, ca, asked["request"], names=["registry.lab"])
+        run_module("certificate", **fewer, issued_content=signed["certificate"])
+        assert server.contents[1] == before[1]
+        assert server.contents[0] != before[0]
+
+    def test_leaves_the_former_pair_until_a_new_key_is_signed_for(
+        self, run_module: RunModule, server: Pair, ca: Pair, wanted: dict[str, Any]
+    ) -> None:
+        self.provide(run_module, ca, wanted)
+        before = server.contents
+        run_module("certificate", **wanted, force=True)
+        # Interrupted here: what waits is taken up again.
+        asked = run_module("certificate", **wanted, force=True)
+        assert server.contents == before
+        signed = self.sign(run_module, ca, asked["request"])
+        run_module("certificate", **wanted, force=True, issued_content=signed["certificate"])
+        assert server.contents[0] != before[0]
+        assert server.contents[1] != before[1]
+        assert not run_module("certificate", **wanted)["changed"]
+
+    def test_check_mode_makes_no_key(self, run_module: RunModule, server: Pair, wanted: dict[str, Any]) -> None:
+        asked = run_module("certificate", **wanted, check=True)
+        assert asked["changed"]
+        assert asked["request"] is None
+        assert not list(server.key.parent.glob("server*"))
+
+    def test_absent_forgets_a_key_that_waits(self, run_module: RunModule, server: Pair, wanted: dict[str, Any]) -> None:
+        run_module("certificate", **wanted)
+        assert run_module("certificate", **server.params, state="absent")["changed"]
+        assert not list(server.key.parent.glob("server*"))
+
+    def test_names_what_does_not_fit(
+        self, run_module: RunModule, server: Pair, ca: Pair, wanted: dict[str, Any], tmp_path: Path
+    ) -> None:
+        other = Pair(tmp_path, "other")
+        run_module("certificate", **other.params, usage="ca", subject={"CN": "Other CA"}, days=3650)
+        asked = run_module("certificate", **wanted)
+        short = self.sign(run_module, ca, asked["request"], days=20, renew_before=1)["certificate"]
+        for issued, complaint in (
+            (self.sign(run_module, other, asked["request"])["certificate"], "not signed by the CA in ca_content"),
+            (short, "due for renewal at once"),
+            (ca.certificate.read_text(), "is not for the key on this host"),
+            ("nothing", "holds no certificate in PEM"),
+        ):
+            refused = run_module("certificate", **wanted, issued_content=issued, fails=True)
+            assert "issued_content" in refused["msg"]
+            assert complaint in refused["msg"]
+        assert not server.certificate.exists()
+
+    def test_signs_for_nobody_without_the_key(self, run_module: RunModule, ca: Pair, wanted: dict[str, Any]) -> None:
+        request = run_module("certificate", **wanted)["request"]
+        # The last bytes are of the signature.
+        *lines, last, end = request.strip().splitlines()
+        forged = "\n".join([*lines, last[:-12] + ("AAAA" if last[-12:-8] != "AAAA" else "BBBB") + last[-8:], end])
+        for text, complaint in (
+            (forged, "is not signed by the key"),
+            (ca.certificate.read_text(), "holds no request"),
+        ):
+            refused = run_module("certificate_sign", request=text, names=NAMES, subject=SUBJECT, **ca.as_ca, fails=True)
+            assert complaint in refused["msg"]
+
+    def test_takes_the_names_from_whoever_signs(self, run_module: RunModule, ca: Pair, wanted: dict[str, Any]) -> None:
+        request = run_module("certificate", **wanted)["request"]
+        assert self.sign(run_module, ca, request, names=["only.lab"])["names"] == ["only.lab"]

@@ -57,6 +57,7 @@ def server(signer: Authority | None = None, *names: str, days: int = 397) -> Cer
 def intermediate(root: Authority) -> Authority:
     """A CA that a root signed, which the module itself does not make."""
     own = key("intermediate")
+    assert root.key is not None
     signing: Any = root.key.key
     built = (
         _builder(own, "Intermediate CA")
