@@ -22,7 +22,6 @@ from ansible_collections.stronghold.registry.plugins.module_utils._read_only imp
     HISTORY,
     Container,
     Registry,
-    check_storage,
     read_only,
     recover,
 )
@@ -31,7 +30,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock
     alone,
     is_left_over,
 )
-from ansible_collections.stronghold.registry.plugins.module_utils._storage import Storage, damage
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import open_storage, read_config
+from ansible_collections.stronghold.registry.plugins.module_utils._storage import damage
 
 _CONFIG = "config/config.yml"
 _UPLOADS = "_uploads"
@@ -52,7 +52,6 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     directory, target, name = params["directory"], params["backup_directory"], params["container"]
     _check_backup(params)
     registry = Registry(name, directory)
-    check_storage(registry)
     damaged = _damaged(registry)
     size = _size(directory)
     _check_space("backup_directory", target, size)
@@ -119,7 +118,9 @@ def _check_mounted(target: str) -> None:
 
 def _damaged(registry: Registry) -> list[str]:
     """The tags that can't be pulled; a cache has images that were pulled in part."""
-    return [] if "proxy" in check_storage(registry) else damage(Storage(registry.data_directory))
+    config = read_config(registry.config_path)
+    with open_storage(config, registry.directory) as storage:
+        return [] if "proxy" in config else damage(storage)
 
 
 def _check_name(name: str) -> None:

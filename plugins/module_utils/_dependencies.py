@@ -14,6 +14,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 
 _PACKAGES = {
     "bcrypt": ("python3-bcrypt", "bcrypt"),
+    "boto3": ("python3-boto3", "boto3"),
     "cryptography": ("python3-cryptography", "cryptography"),
     "passlib": ("python3-passlib", "libpass"),
     "yaml": ("python3-yaml", "PyYAML"),

@@ -9,21 +9,26 @@ the registry's container, so that the restart at the end of the read-only phase 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.stronghold.registry.plugins.module_utils import _history
+from ansible_collections.stronghold.registry.plugins.module_utils import _history, _redis
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
     Container,
     Registry,
-    check_storage,
     read_only,
     recover,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone, is_left_over
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import (
+    is_read_only,
+    open_storage,
+    read_config,
+)
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import DamageError, Storage, damage, needed
 
 _BLOB = re.compile(r"^blob eligible for deletion: (?P<digest>\S+)$", re.MULTILINE)
@@ -58,16 +63,25 @@ def _collect(registry: Registry, container: Container, options: list[str], check
     left_over = is_left_over(registry.config_path)
     if left_over and not check_mode:
         recover(registry)
-    storage = Storage(registry.data_directory)
-    damaged_before = damage(storage)
-    garbage = _report(container, storage, options)
+    config = read_config(registry.config_path)
+    with open_storage(config, registry.directory) as storage:
+        damaged_before = damage(storage)
+        garbage = _report(container, storage, options)
     if garbage.blobs and not check_mode:
-        with read_only(registry, container):
+        if _redis.is_used(config):
+            # What it went on to remember of collected blobs would have later pushes of them lost.
+            _redis.check(config)
+        # One that is read-only by its configuration is so together with the other replicas, if it has any.
+        with contextlib.nullcontext() if is_read_only(config) else read_only(registry, container):
             # Again, now that nobody pushes.
-            garbage, damaged_before = _report(container, storage, options), damage(storage)
-            _refuse_needed(storage, garbage)
+            with open_storage(config, registry.directory) as storage:
+                garbage, damaged_before = _report(container, storage, options), damage(storage)
+                _refuse_needed(storage, garbage)
             container.collect(*options)
-            _verify(storage, damaged_before)
+            with open_storage(config, registry.directory) as storage:
+                _verify(storage, damaged_before)
+            if _redis.is_used(config):
+                _redis.forget(config)
     found = {"blobs": len(garbage.blobs), "manifests": garbage.manifests, "size": garbage.size}
     if not check_mode:
         _history.add(registry.history_path, "garbage_collect", **found, damaged=len(damaged_before))
@@ -126,16 +140,11 @@ def _options(params: Mapping[str, Any]) -> list[str]:
 
 
 def _check(registry: Registry, container: Container, delete_untagged: bool) -> None:
-    config = check_storage(registry)
+    config = read_config(registry.config_path)
     if "proxy" in config:
         raise RegistryError(
             f"{registry.config_path}: this is a pull-through cache (proxy), which removes by itself what is older than "
             "its ttl; do not collect it."
-        )
-    if (config["storage"].get("cache") or {}).get("blobdescriptor") == "redis":
-        raise RegistryError(
-            f"{registry.config_path}: storage.cache is in Redis, which would go on to say of collected blobs that they "
-            "are there; collections with it are not supported yet."
         )
     if not container.runs():
         raise RegistryError(f"container: {container.name} does not run; start it, best with site.yml.")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import http.client
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -19,6 +20,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._connection im
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_client import Client, Credentials
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import open_storage, read_config
 from ansible_collections.stronghold.registry.plugins.module_utils._retention import (
     Plan,
     Rule,
@@ -42,13 +44,14 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 
     :raises RegistryError: rules that are none or would empty a repository, or a registry that does not delete.
     """
-    pruning = _parse(params)
-    plans = pruning.plans()
-    if not params["allow_empty"]:
-        _refuse_empty(plans)
-    if not check_mode:
-        for each in plans:
-            pruning.delete(each)
+    with _open(params) as storage:
+        pruning = _parse(params, storage)
+        plans = pruning.plans()
+        if not params["allow_empty"]:
+            _refuse_empty(plans)
+        if not check_mode:
+            for each in plans:
+                pruning.delete(each)
     return {
         "changed": any(each.manifests for each in plans),
         "reasons": [reason for each in plans for reason in explain(each)],
@@ -56,17 +59,27 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
-def _parse(params: Mapping[str, Any]) -> Pruning:
-    directory = params["data_directory"]
-    if not os.path.isdir(directory):
+@contextmanager
+def _open(params: Mapping[str, Any]) -> Iterator[Storage]:
+    data_directory, directory = params["data_directory"], params["directory"]
+    if directory:
+        config = read_config(os.path.join(directory, "config", "config.yml"))
+        with open_storage(config, directory) as storage:
+            yield storage
+        return
+    if not os.path.isdir(data_directory):
         raise RegistryError(
-            f"data_directory: {directory} is no directory; name the one that the registry's storage driver filesystem "
-            "has on this host."
+            f"data_directory: {data_directory} is no directory; name the one that the registry's storage driver "
+            "filesystem has on this host."
         )
+    yield Storage(data_directory)
+
+
+def _parse(params: Mapping[str, Any], storage: Storage) -> Pruning:
     return Pruning(
         rules=parse_rules(params["rules"]),
         always_keep=tuple(params["always_keep"]),
-        storage=Storage(directory),
+        storage=storage,
         client=Client(parse_endpoint(params), parse_timeout(params)),
         credentials=parse_credentials(params),
     )
@@ -104,6 +117,7 @@ class Pruning:
         still: set[str] = set()
         for digest in planned:
             # A tag may have been pushed since, for which one of these manifests is needed now.
+            self.storage.refresh(each.repository)
             tags = {(tag.name, tag.digest) for tag in self.storage.tags(each.repository)}
             if not known or tags - known:
                 still = set(self._plan(each.repository).manifests)

@@ -35,9 +35,6 @@ _VERSION = re.compile(r"\bv?(?P<version>\d+\.\d+\.\d+)")
 HISTORY = "history.jsonl"
 """Of a registry's directory, what was done to it. It belongs to the place, not to a backup."""
 
-_ROOT = "/var/lib/registry"
-"""Where the container sees the data directory, which is also the registry's default."""
-
 _START = 60.0
 """Seconds that a container may take to run again."""
 
@@ -68,34 +65,6 @@ class Registry:
     def history_path(self) -> str:
         """What was done to it: see _history."""
         return os.path.join(self.directory, HISTORY)
-
-
-def check_storage(registry: Registry) -> dict[str, Any]:
-    """The registry's configuration, found to keep its data on this host.
-
-    :raises RegistryError: it is not there, cannot be parsed, or the data are elsewhere.
-    """
-    text = read_text(registry.config_path)
-    if text is None:
-        raise RegistryError(f"{registry.config_path} is not there; is the registry on this host?")
-    current = parse_file(text)
-    if current.fault:
-        raise RegistryError(f"{registry.config_path} cannot be parsed: {current.fault}. Run site.yml first.")
-    config = dict(current.config)
-    if "filesystem" not in config.get("storage", {}):
-        raise RegistryError(
-            f"{registry.config_path}: the registry's data are not on this host; this works with the storage driver "
-            "filesystem only."
-        )
-    root = (config["storage"]["filesystem"] or {}).get("rootdirectory", _ROOT)
-    if os.path.normpath(root) != _ROOT:
-        raise RegistryError(
-            f"{registry.config_path}: storage.filesystem.rootdirectory is {root}, which is not where the data "
-            f"directory is mounted; set it to {_ROOT}."
-        )
-    if not os.path.isdir(registry.data_directory):
-        raise RegistryError(f"directory: {registry.data_directory} is no directory.")
-    return config
 
 
 class Container:

@@ -19,12 +19,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._certificate i
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
 from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd import parse_file
-from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
-    Container,
-    Registry,
-    check_storage,
-)
+from ansible_collections.stronghold.registry.plugins.module_utils._read_only import Container, Registry
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import is_left_over
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import open_storage, read_config
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import (
     SCHEMA_1,
     DamageError,
@@ -46,20 +43,27 @@ def run(params: Mapping[str, Any]) -> dict[str, Any]:
     registry = Registry(params["container"], directory)
     if not os.path.isdir(registry.data_directory):
         raise RegistryError(f"directory: there is no registry in {directory}.")
-    config = check_storage(registry)
-    storage = Storage(registry.data_directory)
+    config = read_config(registry.config_path)
+    with open_storage(config, directory) as storage:
+        stored = _stored(storage, is_cache="proxy" in config)
     return {
         "changed": False,
         "container": _container(registry),
         "certificates": _certificates(directory),
         "users": _users(os.path.join(directory, "auth", "htpasswd")),
         "disk": _history.disk(registry.data_directory),
+        **stored,
+        "history": _history.read(registry.history_path),
+    }
+
+
+def _stored(storage: Storage, *, is_cache: bool) -> dict[str, Any]:
+    return {
         "stored": sum(size for _digest, size in storage.blobs()),
         "repositories": [_repository(storage, name) for name in storage.repositories()],
         # A cache has images that were pulled in part.
-        "damaged": [] if "proxy" in config else damage(storage),
+        "damaged": [] if is_cache else damage(storage),
         "schema1": _of_schema_1(storage),
-        "history": _history.read(registry.history_path),
     }
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the stronghold.registry authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lies in the storage of a registry, read from its file system: no password, no request, any number of images.
+"""What lies in the storage of a registry, read from its files: no password, no request to it, any number of images.
 
 The places are those of registry/storage/paths.go of distribution, the same in versions 2 and 3.
 """
@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
+from ansible_collections.stronghold.registry.plugins.module_utils._stored_files import Files, LocalFiles
 
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}")
 _MANIFESTS = (
@@ -30,7 +29,6 @@ _MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-_PART = 1024 * 1024
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 """Manifests that only a registry before version 3 serves."""
 
@@ -116,29 +114,33 @@ def _unique(descriptors: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
 
 
 class Storage:
-    """The directory that the registry has as ``storage.filesystem.rootdirectory``."""
+    """What is below the ``rootdirectory`` of the registry's storage driver, by default in a directory of this host."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, files: Optional[Files] = None) -> None:
         self.root = root
-        self._top = os.path.join(root, "docker", "registry", "v2")
+        self._files = files or LocalFiles()
+        self._top = f"{root.rstrip('/')}/docker/registry/v2"
 
     def repositories(self) -> list[str]:
         """The names of all repositories with a manifest or a tag, sorted; none of a registry that is still empty."""
-        top = os.path.join(self._top, "repositories")
+        top = f"{self._top}/repositories"
         found = []
-        for directory, names, _files in os.walk(top):
+        pending = self._files.names(top)
+        while pending:
+            repository = pending.pop()
+            names = self._files.names(f"{top}/{repository}")
             if "_manifests" in names:
-                found.append(os.path.relpath(directory, top))
+                found.append(repository)
             # What begins so belongs to the repository itself; others may be repositories below its name.
-            names[:] = [name for name in names if not name.startswith("_")]
+            pending += [f"{repository}/{name}" for name in names if not name.startswith("_")]
         return sorted(found)
 
     def tags(self, repository: str) -> list[Tag]:
         """The tags of a repository, sorted by name."""
         top = self._of(repository, "tags")
         tags = []
-        for name in _listed(top):
-            digest, pushed = _linked(os.path.join(top, name, "current", "link"))
+        for name in self._files.names(top):
+            digest, pushed = self._linked(f"{top}/{name}/current/link")
             if digest:
                 tags.append(Tag(name, digest, pushed))
         return tags
@@ -147,13 +149,17 @@ class Storage:
         """The manifests of a repository by digest, tagged or not, with the time at which they were last pushed."""
         top = self._of(repository, "revisions")
         found = {}
-        for algorithm in _listed(top):
-            for name in _listed(os.path.join(top, algorithm)):
+        for algorithm in self._files.names(top):
+            for name in self._files.names(f"{top}/{algorithm}"):
                 # A deleted manifest leaves its directory without the link.
-                digest, pushed = _linked(os.path.join(top, algorithm, name, "link"))
+                digest, pushed = self._linked(f"{top}/{algorithm}/{name}/link")
                 if digest:
                     found[digest] = pushed
         return found
+
+    def refresh(self, repository: str) -> None:
+        """See anew what a repository has: of a bucket, only what was there at first is seen otherwise."""
+        self._files.refresh(f"{self._top}/repositories/{repository}")
 
     def manifest(self, digest: str) -> Manifest:
         """Read a manifest, and check that its bytes have the digest.
@@ -161,7 +167,7 @@ class Storage:
         :raises DamageError: it is not there, or not what it should be.
         """
         try:
-            content = read_file(self.blob_path(digest))
+            content = self._files.read(self.blob_path(digest))
         except DamageError:
             raise
         except RegistryError as error:
@@ -182,21 +188,19 @@ class Storage:
         if not _DIGEST.fullmatch(digest):
             raise DamageError(f"'{digest[:80]}' is no digest")
         algorithm, _colon, digits = digest.partition(":")
-        return os.path.join(self._top, "blobs", algorithm, digits[:2], digits, "data")
+        return f"{self._top}/blobs/{algorithm}/{digits[:2]}/{digits}/data"
 
     def blob_size(self, digest: str) -> Optional[int]:
         """The size in bytes of what has this digest, None where nothing has."""
-        try:
-            return os.stat(self.blob_path(digest)).st_size
-        except FileNotFoundError:
-            return None
+        status = self._files.status(self.blob_path(digest))
+        return status.size if status else None
 
     def blobs(self) -> Iterator[tuple[str, int]]:
         """All that is stored, used or not: digests with sizes in bytes."""
-        top = os.path.join(self._top, "blobs")
-        for algorithm in _listed(top):
-            for prefix in _listed(os.path.join(top, algorithm)):
-                for digits in _listed(os.path.join(top, algorithm, prefix)):
+        top = f"{self._top}/blobs"
+        for algorithm in self._files.names(top):
+            for prefix in self._files.names(f"{top}/{algorithm}"):
+                for digits in self._files.names(f"{top}/{algorithm}/{prefix}"):
                     digest = f"{algorithm}:{digits}"
                     size = self.blob_size(digest)
                     if size is not None:
@@ -212,11 +216,26 @@ class Storage:
             raise DamageError(f"blob {blob.digest} is not there")
         if blob.size is not None and size != blob.size:
             raise DamageError(f"blob {blob.digest} has {size} bytes instead of {blob.size}")
-        if content and blob.digest.startswith("sha256:") and _sha256(self.blob_path(blob.digest)) != blob.digest:
+        if content and blob.digest.startswith("sha256:") and self._sha256(blob.digest) != blob.digest:
             raise DamageError(f"blob {blob.digest} has another content")
 
     def _of(self, repository: str, what: str) -> str:
-        return os.path.join(self._top, "repositories", repository, "_manifests", what)
+        return f"{self._top}/repositories/{repository}/_manifests/{what}"
+
+    def _linked(self, path: str) -> tuple[str, float]:
+        """The digest that a link holds, and when it was written; none where it was just taken away."""
+        status = self._files.status(path)
+        with contextlib.suppress(UnicodeDecodeError):
+            digest = (self._files.read(path) or b"").decode("ascii").strip() if status else ""
+            if status and _DIGEST.fullmatch(digest):
+                return digest, status.written
+        return "", 0.0
+
+    def _sha256(self, digest: str) -> str:
+        content = hashlib.sha256()
+        for part in self._files.parts(self.blob_path(digest)):
+            content.update(part)
+        return f"sha256:{content.hexdigest()}"
 
 
 def damage(storage: Storage, *, content: bool = False) -> list[str]:
@@ -294,27 +313,3 @@ class _Inspection:
             except DamageError as error:
                 self._faults[blob.digest] = str(error)
         return self._faults[blob.digest]
-
-
-def _listed(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _linked(path: str) -> tuple[str, float]:
-    """The digest that a link of the registry holds, and when it was written; none where it was just taken away."""
-    with contextlib.suppress(UnicodeDecodeError, FileNotFoundError):
-        digest = (read_file(path) or b"").decode("ascii").strip()
-        if _DIGEST.fullmatch(digest):
-            return digest, os.stat(path).st_mtime
-    return "", 0.0
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for part in iter(lambda: file.read(_PART), b""):
-            digest.update(part)
-    return f"sha256:{digest.hexdigest()}"

@@ -54,7 +54,10 @@ options:
     type: bool
     default: false
 notes:
-  - Works with the storage driver C(filesystem), and not for a pull-through cache.
+  - Works with the storage drivers C(filesystem) and C(s3), and not for a pull-through cache.
+  - A registry that is read-only by its own configuration is not restarted. Where several replicas share a storage, all
+    of them have to be so before one collects.
+  - A cache in Redis is emptied of what registries keep in it.
 """
 
 EXAMPLES = r"""

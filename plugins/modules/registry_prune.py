@@ -12,8 +12,8 @@ version_added: 1.0.0
 author:
   - the stronghold.registry authors (@stronghold)
 description:
-  - Reads what is there, and when it was pushed, from the registry's storage on this host. Deletes through the
-    registry, which has to allow it.
+  - Reads what is there, and when it was pushed, from the registry's storage. Deletes through the registry, which has
+    to allow it.
   - Never deletes what a kept tag needs, be it because two tags stand for the same image or because an index stands
     for images of several platforms. Signatures and the like stay and go with what they belong to.
   - Frees no space by itself. The garbage collection does, see M(stronghold.registry.registry_garbage_collect).
@@ -34,8 +34,13 @@ options:
   data_directory:
     description:
       - The directory on this host which the registry's storage driver C(filesystem) has as its C(rootdirectory).
+      - Needed without O(directory).
     type: path
-    required: true
+  directory:
+    description:
+      - The registry's directory on this host, as the roles make it. By its C(config/config.yml) the images are found,
+        with the storage driver C(filesystem) or C(s3).
+    type: path
   rules:
     description:
       - What to keep. Of a repository, the first rule with a pattern that matches its name counts. Repositories
@@ -84,7 +89,8 @@ options:
     default: false
 notes:
   - The age of an image is the time since its tag was last pushed. When it was built, images state as they like.
-  - Works with the storage driver C(filesystem).
+  - Works with the storage drivers C(filesystem) and C(s3). Of a bucket, all objects are listed once, which costs a
+    request for a thousand, and each tag and manifest is one more.
 """
 
 EXAMPLES = r"""
@@ -141,7 +147,8 @@ RULE = {
 }
 ARGUMENT_SPEC = {
     **_connection.ARGUMENTS,
-    "data_directory": {"type": "path", "required": True},
+    "data_directory": {"type": "path"},
+    "directory": {"type": "path"},
     "rules": {"type": "list", "elements": "dict", "required": True, "options": RULE},
     "always_keep": {"type": "list", "elements": "str", "default": []},
     "allow_empty": {"type": "bool", "default": False},
@@ -149,7 +156,12 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=ARGUMENT_SPEC,
+        supports_check_mode=True,
+        mutually_exclusive=[("data_directory", "directory")],
+        required_one_of=[("data_directory", "directory")],
+    )
     try:
         result = _prune.run(module.params, module.check_mode)
     except RegistryError as error:

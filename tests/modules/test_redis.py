@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the stronghold.registry authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a real Redis forgets when a registry's blobs were collected, judged by redis-cli."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._redis import check, forget, is_used
+
+ADDRESS, PORT, PASSWORD = "127.9.0.2", "6390", "of the cache"
+
+Cli = Callable[..., str]
+
+
+def config(**settings: Any) -> dict[str, Any]:
+    return {"redis": {"addr": f"{ADDRESS}:{PORT}", "password": PASSWORD, "db": 3, **settings}}
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """redis-cli at a Redis of the tests' own."""
+    options = ["--bind", ADDRESS, "--port", PORT, "--requirepass", PASSWORD, "--save", ""]
+    # Debian's package of the server would start one; its tools are the same program by another name.
+    server = subprocess.Popen(
+        ["redis-server", *options],
+        executable="/usr/bin/redis-check-rdb",
+        cwd=tmp_path_factory.mktemp("redis"),
+        stdout=subprocess.DEVNULL,
+    )
+
+    def ask(*words: str) -> str:
+        command = ["redis-cli", "-h", ADDRESS, "-p", PORT, "-n", "3", "--no-auth-warning", "-a", PASSWORD, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        for _ in range(100):
+            with socket.socket() as connection:
+                if connection.connect_ex((ADDRESS, int(PORT))) == 0:
+                    break
+            time.sleep(0.1)
+        yield ask
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+@pytest.mark.parametrize("settings", [{}, {"addr": None, "addrs": [f"{ADDRESS}:{PORT}"]}])
+def test_only_what_a_registry_keeps_is_forgotten(cli: Cli, settings: dict[str, Any]) -> None:
+    # More than one page of a scan has.
+    cli("EVAL", "for n = 1, 2500 do redis.call('SET', 'blobs::sha256:' .. n, 1) end", "0")
+    cli("HSET", "repository::team/app::blobs::sha256:1", "mediatype", "x")
+    cli("SADD", "repository::team/app::blobs", "sha256:1")
+    cli("SET", "somebody else's", "1")
+    check(config(**settings))
+    assert forget(config(**settings)) == 2502
+    assert cli("KEYS", "*") == "somebody else's"
+    assert forget(config(**settings)) == 0
+
+
+def test_a_wrong_password_is_named(cli: Cli) -> None:
+    assert cli("PING") == "PONG"
+    with pytest.raises(RegistryError, match="WRONGPASS") as caught:
+        check(config(password="guessed"))
+    assert "guessed" not in str(caught.value)
+    with pytest.raises(RegistryError, match="NOAUTH"):
+        check(config(password=""))
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(RegistryError, match=r"redis: 127\.9\.0\.3:9 cannot be reached"):
+        check(config(addr="127.9.0.3:9"))
+
+
+@pytest.mark.parametrize(
+    ("storage", "used"),
+    [
+        ({"cache": {"blobdescriptor": "redis"}}, True),
+        ({"cache": {"layerinfo": "redis"}}, True),
+        ({"cache": {"blobdescriptor": "inmemory"}}, False),
+        ({"cache": None}, False),
+        (None, False),
+    ],
+)
+def test_is_used(storage: dict[str, Any] | None, used: bool) -> None:
+    assert is_used({"storage": storage}) is used
