@@ -59,7 +59,7 @@ class Lab:
         for host in self.hosts:
             assert self._secrets_in(self.on(host, _OPEN_TO_OTHERS.format(since=since))) == [], host
             if not fails:
-                assert self._secrets_in(self.on(host, "docker ps -aq | xargs -r docker inspect")) == [], host
+                assert self._secrets_in(self.on(host, _CONTAINERS)) == [], host
         return Run(output, tuple(_changes(output)))
 
     def start(
@@ -85,13 +85,14 @@ class Lab:
         for user in variables.get("registry_auth_users", []):
             self._secrets |= {user["password"], _login(user["name"], user["password"])}
         self._secrets |= {variables[name] for name in variables if name.endswith("_passphrase")}
-        keys = variables.get("registry_tls_private_key", "")
-        keys += self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name '*.key' -exec cat {} +")
-        self._secrets |= {_private_line(key) for key in _PRIVATE_KEY.findall(keys)}
-        users = self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name htpasswd -exec cat {} +")
-        self._secrets |= set(re.findall(r"\$2[abxy]\$\d\d\$\S{53}", users))
-        configs = self.on(self.hosts[0], "find /srv -path '*/data' -prune -o -name 'config.yml*' -exec cat {} +")
-        self._secrets |= set(re.findall(r"^ *secret: *(\S+)$", configs, re.MULTILINE))
+        self._secrets |= {
+            _private_line(key) for key in _PRIVATE_KEY.findall(variables.get("registry_tls_private_key", ""))
+        }
+        for server in (host for host in self.hosts if "-server" in host):
+            files = self.on(server, _SECRET_FILES)
+            self._secrets |= {_private_line(key) for key in _PRIVATE_KEY.findall(files)}
+            self._secrets |= set(re.findall(r"\$2[abxy]\$\d\d\$\S{53}", files))
+            self._secrets |= set(re.findall(r"^ *(?:secret|secretkey|password): *(\S+)$", files, re.MULTILINE))
 
     def _secrets_in(self, text: str) -> list[str]:
         # A few characters either side tell where it was seen.
@@ -169,6 +170,18 @@ class Lab:
         """Those of the paths that are there, to be given to a command that must not fail over one that is not."""
         return " ".join(self.on(host, f"for path in {' '.join(paths)}; do [ ! -e $path ] || echo $path; done").split())
 
+    @contextmanager
+    def down(self, host: str) -> Iterator[None]:
+        """A host without an engine loses its power, and gets it back in the end."""
+        hosts = self.hosts
+        subprocess.run(["docker", "kill", host], capture_output=True, check=True)
+        self.hosts = tuple(name for name in hosts if name != host)
+        try:
+            yield
+        finally:
+            self.hosts = hosts
+            subprocess.run(["docker", "start", host], capture_output=True, check=True)
+
     def reboot(self, host: str) -> None:
         """Boot a host's system anew, and wait until it is up. Its processes end; /run and /tmp are emptied."""
         subprocess.run(["docker", "restart", host], capture_output=True, check=True)
@@ -184,7 +197,7 @@ def _hosts(scenario: str) -> tuple[str, ...]:
         ["ansible", "--inventory", str(INVENTORY), "--list-hosts", scenario], capture_output=True, text=True, check=True
     )
     names = [line.strip() for line in listed.stdout.splitlines()[1:]]
-    return tuple(sorted(names, key=lambda name: not name.endswith("-server")))
+    return tuple(sorted(names, key=lambda name: "-server" not in name))
 
 
 def _changes(output: str) -> list[str]:
@@ -197,10 +210,16 @@ def _changes(output: str) -> list[str]:
     return changes
 
 
+_SECRET_FILES = r"""
+find /srv -path '*/data' -prune -o '(' -name '*.key*' -o -name htpasswd -o -name 'config.yml*' ')' -exec cat {} +
+"""
+
+_CONTAINERS = "if command -v docker >/dev/null; then docker ps -aq | xargs -r docker inspect; fi"
+
 _OPEN_TO_OTHERS = """
 journalctl --quiet --no-pager --since '{since}'
 shopt -s nullglob
-find /srv /etc/docker /etc/stronghold* /backups* /root /tmp /var/tmp \
+find /srv /etc/docker* /etc/stronghold* /backups* /root /tmp /var/tmp \
   -path '*/data' -prune -o -type f -perm /077 -print -exec cat {{}} +
 """
 """Prints what others than root can come to see on a host."""

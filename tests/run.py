@@ -128,12 +128,19 @@ def run_in_order(lane: list[Check]) -> list[Counts]:
 def main(*parts: str) -> int:
     REPORTS.mkdir(parents=True, exist_ok=True)
     chosen = [check for check in checks() if not parts or check.part in parts]
-    # In lanes side by side, since scenarios mostly wait for their hosts; the longest ones have their own, and the third
-    # longest follows the checks that are not scenarios.
-    alone = [[check for check in chosen if check.name == f"molecule {name}"] for name in ("lifecycle", "operate")]
-    late = [check for check in chosen if check.name == "molecule faults"]
-    scenarios = [check for check in chosen if check.part == "molecule" and check not in [*alone[0], *alone[1], *late]]
-    lanes = [*alone, scenarios, [check for check in chosen if check.part != "molecule"] + late]
+    # In lanes side by side, since scenarios mostly wait for their hosts. The longest ones begin at once. That with the
+    # most hosts comes when most else has ended.
+    apart = {"molecule lifecycle", "molecule operate", "molecule cluster", "molecule faults"}
+
+    def named(*names: str) -> list[Check]:
+        return [check for name in names for check in chosen if check.name == f"molecule {name}"]
+
+    lanes = [
+        named("lifecycle", "cluster"),
+        named("operate"),
+        [check for check in chosen if check.part == "molecule" and check.name not in apart],
+        [check for check in chosen if check.part != "molecule"] + named("faults"),
+    ]
     with ThreadPoolExecutor(len(lanes)) as pool:
         results = [counts for lane in pool.map(run_in_order, lanes) for counts in lane]
     total = Counts(

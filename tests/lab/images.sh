@@ -6,7 +6,7 @@
 # The lab's images, made from Debian's packages and kept in build/lab:
 #   stronghold-lab/debian12:base    systemd, python3, git and make
 #   stronghold-lab/debian12:engine  the same with a Docker engine
-#   stronghold-lab/debian12:clients the same with Podman, Buildah, Skopeo, and what Docker needs to run rootless
+#   stronghold-lab/debian12:clients the same with Podman, Buildah, Skopeo, curl, and what Docker needs to run rootless
 # and debian13 likewise. They trust the certificate authorities, and use the pip.conf, of the machine that makes them.
 # Also the network that the lab's hosts share.
 set -euo pipefail
@@ -51,7 +51,7 @@ provide() { # suite, name, packages of the engine
   echo "Making the images of $image ..."
   make_base "$1" "$image:base"
   add_packages "$image" base engine "$3"
-  add_packages "$image" engine clients 'podman buildah skopeo rootlesskit uidmap'
+  add_packages "$image" engine clients 'podman buildah skopeo curl rootlesskit uidmap'
   rm -f "build/lab/$2"-*.tar.zst
   docker save "$image:base" "$image:engine" "$image:clients" | zstd --quiet -T0 -o "$archive.part"
   mv "$archive.part" "$archive"
