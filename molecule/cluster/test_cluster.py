@@ -396,6 +396,7 @@ SETTINGS = {
         ),
         ({"registry_server_redis_password": ""}, "registry_cache_password: "),
         ({"registry_maintenance_renew_schedule": "daily"}, "registry_maintenance_"),
+        ({"registry_tls_source": "self_signed"}, "registry_tls_source: "),
         ({"registry_balancer_addresses": {"another": "192.0.2.1"}}, "registry_balancer_addresses: "),
         ({"registry_balancer_mode": "terminate", "registry_tls_source": "provided"}, "registry_tls_"),
     ],

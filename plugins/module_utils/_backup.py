@@ -30,7 +30,11 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock
     alone,
     is_left_over,
 )
-from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import open_storage, read_config
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import (
+    is_in_bucket,
+    open_storage,
+    read_config,
+)
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import damage
 
 _CONFIG = "config/config.yml"
@@ -144,9 +148,9 @@ def _size(directory: str) -> int:
 
 @contextmanager
 def _consistent(registry: Registry) -> Iterator[None]:
-    """Nothing is pushed meanwhile; where the registry does not run, nothing is anyway."""
+    """Nothing is pushed meanwhile; where the registry does not run, nothing is, and to a store it does not matter."""
     container = Container(registry.container)
-    if not container.runs():
+    if is_in_bucket(read_config(registry.config_path)) or not container.runs():
         yield
         return
     with read_only(registry, container):

@@ -25,7 +25,7 @@ _ALL_BITS = 0o7777
 
 BACKUP_SUFFIX = ".bak"
 
-_LARGEST = 16 * 1024 * 1024
+LARGEST = 16 * 1024 * 1024
 """Bytes of the largest file that is read; a longer one is none of ours, and might fill the memory."""
 
 _LOCK = "/run/stronghold.registry.lock"
@@ -98,13 +98,13 @@ def read_file(path: str) -> Optional[bytes]:
         with open(path, "rb", opener=_open_at_once) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise RegistryError(f"{path} is no regular file; look at it and remove it.")
-            content = stream.read(_LARGEST + 1)
+            content = stream.read(LARGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(content) > _LARGEST:
-        raise RegistryError(f"{path} is longer than {_LARGEST >> 20} MiB; look at it and remove it.")
+    if len(content) > LARGEST:
+        raise RegistryError(f"{path} is longer than {LARGEST >> 20} MiB; look at it and remove it.")
     return content
 
 

@@ -10,13 +10,15 @@ the registry's container, so that the restart at the end of the read-only phase 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _history, _redis
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import Attributes, remove_file, write_file
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
     Container,
     Registry,
@@ -30,6 +32,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_stor
     read_config,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import DamageError, Storage, damage, needed
+
+STALE = "cache.stale"
+"""In a registry's directory, while its Redis may remember blobs that were collected."""
 
 _BLOB = re.compile(r"^blob eligible for deletion: (?P<digest>\S+)$", re.MULTILINE)
 # Version 3 prints the whole of what it calls a manifest to delete: {repository digest [tags]}.
@@ -56,38 +61,83 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     container = Container(registry.container)
     _check(registry, container, params["delete_untagged"])
     with alone(registry.directory, patience=params.get("patience", 0.0)):
-        return _collect(registry, container, _options(params), check_mode)
+        return _collect(registry, container, params, check_mode)
 
 
-def _collect(registry: Registry, container: Container, options: list[str], check_mode: bool) -> dict[str, Any]:
+def _collect(registry: Registry, container: Container, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    options = _options(params)
     left_over = is_left_over(registry.config_path)
     if left_over and not check_mode:
         recover(registry)
     config = read_config(registry.config_path)
+    cache = _Cache(registry, config)
+    if not check_mode:
+        _refuse_writable_replicas(registry, config, params)
+        cache.forget_stale()
     with open_storage(config, registry.directory) as storage:
         damaged_before = damage(storage)
         garbage = _report(container, storage, options)
     if garbage.blobs and not check_mode:
-        if _redis.is_used(config):
-            # What it went on to remember of collected blobs would have later pushes of them lost.
-            _redis.check(config)
         # One that is read-only by its configuration is so together with the other replicas, if it has any.
         with contextlib.nullcontext() if is_read_only(config) else read_only(registry, container):
             # Again, now that nobody pushes.
             with open_storage(config, registry.directory) as storage:
                 garbage, damaged_before = _report(container, storage, options), damage(storage)
                 _refuse_needed(storage, garbage)
-            container.collect(*options)
+            with cache.stale():
+                container.collect(*options)
             with open_storage(config, registry.directory) as storage:
                 _verify(storage, damaged_before)
-            if _redis.is_used(config):
-                _redis.forget(config)
     found = {"blobs": len(garbage.blobs), "manifests": garbage.manifests, "size": garbage.size}
     if not check_mode:
         _history.add(registry.history_path, "garbage_collect", **found, damaged=len(damaged_before))
     reasons = ["an earlier garbage collection or backup was interrupted"] if left_over else []
     reasons += explain(garbage)
     return {"changed": bool(reasons), "reasons": reasons, **found, "damaged": damaged_before}
+
+
+def _refuse_writable_replicas(registry: Registry, config: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    if params.get("shared") and not is_read_only(config):
+        raise RegistryError(
+            f"{registry.config_path}: the registry is not read-only, so its other replicas may be pushed to as well. "
+            "Nothing was collected."
+        )
+
+
+class _Cache:
+    """What registries remember in a Redis: of collected blobs they would go on to say that they are there.
+
+    A client would then not push them again, and its image be lost. So that it is forgotten after a collection that was
+    killed as well, a file says that it has to be.
+    """
+
+    def __init__(self, registry: Registry, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._used = _redis.is_used(config)
+        self._mark = os.path.join(registry.directory, STALE)
+
+    def forget_stale(self) -> None:
+        """:raises RegistryError: the Redis cannot be reached, with which nothing should be collected either."""
+        if self._used:
+            _redis.check(self._config)
+            if os.path.lexists(self._mark):
+                self._forget()
+
+    @contextlib.contextmanager
+    def stale(self) -> Iterator[None]:
+        """Something is collected meanwhile, perhaps in part."""
+        if not self._used:
+            yield
+            return
+        write_file(self._mark, b"", Attributes(mode=0o600))
+        try:
+            yield
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        _redis.forget(self._config)
+        remove_file(self._mark)
 
 
 def _report(container: Container, storage: Storage, options: list[str]) -> Garbage:

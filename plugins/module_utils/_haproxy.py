@@ -58,6 +58,7 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
         "changed": changes,
         "reasons": [f"{name}: is {'in' if wanted else 'out of'} rotation, wanted {params['state']}"] if changes else [],
         "found": server is not None,
+        "up": server is not None and server.up,
         "sessions": server.sessions if server is not None else 0,
     }
 

@@ -76,14 +76,10 @@ def connect(settings: Mapping[str, Any], ca_certificate: str, timeout: float = 6
     :raises RegistryError: what went wrong with a request to it, inside the context as well.
     """
     session = require("boto3.session").Session()
-    config = require("botocore.config").Config(
-        connect_timeout=timeout,
-        read_timeout=timeout,
-        retries={"max_attempts": 1},
-        # A bucket at an address of one's own seldom has a name of its own.
-        s3={"addressing_style": "path" if settings.get("regionendpoint") else "auto"},
-    )
-    with _verification(settings, ca_certificate) as verify, _explained("reach it", settings):
+    config = _config(settings, timeout)
+    with contextlib.ExitStack() as stack:
+        verify = stack.enter_context(_verification(settings, ca_certificate))
+        stack.enter_context(_explained("reach it", settings))
         yield session.client(
             "s3",
             config=config,
@@ -93,6 +89,23 @@ def connect(settings: Mapping[str, Any], ca_certificate: str, timeout: float = 6
             aws_access_key_id=settings.get("accesskey"),
             aws_secret_access_key=settings.get("secretkey"),
         )
+
+
+def _config(settings: Mapping[str, Any], timeout: float) -> Any:
+    config = require("botocore.config").Config
+    options = {
+        "connect_timeout": timeout,
+        "read_timeout": timeout,
+        "retries": {"max_attempts": 1},
+        # A bucket at an address of one's own seldom has a name of its own.
+        "s3": {"addressing_style": "path" if settings.get("regionendpoint") else "auto"},
+    }
+    checksums = ("request_checksum_calculation", "response_checksum_validation")
+    try:
+        # From 1.36 on it sends more checksums than the registry does, which not every store takes.
+        return config(**options, **dict.fromkeys(checksums, "when_required"))
+    except TypeError:
+        return config(**options)
 
 
 def endpoint(settings: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ import http.client
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -64,8 +64,8 @@ def _open(params: Mapping[str, Any]) -> Iterator[Storage]:
     data_directory, directory = params["data_directory"], params["directory"]
     if directory:
         config = read_config(os.path.join(directory, "config", "config.yml"))
-        with open_storage(config, directory) as storage:
-            yield storage
+        with ExitStack() as stack:
+            yield stack.enter_context(open_storage(config, directory))
         return
     if not os.path.isdir(data_directory):
         raise RegistryError(

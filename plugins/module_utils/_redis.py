@@ -112,5 +112,5 @@ def read_reply(stream: IO[bytes]) -> Reply:
         # The bytes are followed by a line's end.
         return None if rest == "-1" else stream.read(int(rest) + 2)[:-2].decode("utf-8", "replace")
     if kind == b"*":
-        return [read_reply(stream) for _ in range(int(rest))]
+        return [read_reply(stream) for _item in range(int(rest))]
     raise RegistryError(f"redis: answers {rest or 'nothing'}.")

@@ -42,6 +42,12 @@ def is_in_bucket(config: Mapping[str, Any]) -> bool:
     return any(driver in (config.get("storage") or {}) for driver in _S3)
 
 
+def bucket_settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of the S3 store that the images are in."""
+    storage = config["storage"]
+    return storage.get(_S3[0]) or storage.get(_S3[1]) or {}
+
+
 def is_read_only(config: Mapping[str, Any]) -> bool:
     """Whether the registry takes nothing, by its own configuration."""
     maintenance = (config.get("storage") or {}).get("maintenance") or {}
@@ -55,7 +61,7 @@ def open_storage(config: Mapping[str, Any], directory: str) -> Iterator[Storage]
     :raises RegistryError: the data are in neither, or cannot be reached.
     """
     if is_in_bucket(config):
-        settings = next(config["storage"][driver] for driver in _S3 if driver in config["storage"])
+        settings = bucket_settings(config)
         authorities = read_text(os.path.join(directory, "config", "trusted.crt")) or ""
         with _object_store.connect(settings, authorities) as client:
             root = (settings.get("rootdirectory") or "").strip("/")

@@ -15,7 +15,9 @@ from typing import Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _object_store
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
 from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import is_in_bucket, read_config
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import Storage, damage
 from ansible_collections.stronghold.registry.plugins.module_utils._stored_files import BucketFiles
 
@@ -31,6 +33,9 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
     :raises RegistryError: what stands against it, or what differs in the end; what was here is as before in any case.
     """
     directory, settings = params["data_directory"], params["settings"]
+    if params["config_path"] and read_text(params["config_path"]) and is_in_bucket(read_config(params["config_path"])):
+        # What is in the bucket is newer than what is here.
+        return {"changed": False, "reasons": [], "moved": True, "repositories": 0, "size": 0}
     if not os.path.isdir(directory):
         raise RegistryError(f"data_directory: {directory} is no directory.")
     if not settings.get("bucket"):
@@ -46,6 +51,7 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
     return {
         "changed": bool(missing),
         "reasons": missing,
+        "moved": False,
         "repositories": len(here.repositories()),
         "size": sum(size for _digest, size in here.blobs()),
     }
@@ -130,6 +136,12 @@ def environment(settings: Mapping[str, Any]) -> dict[str, str]:
         "SECRET_ACCESS_KEY": settings.get("secretkey"),
         "REGION": settings.get("region"),
         "ENDPOINT": _object_store.endpoint(settings),
+        "SERVER_SIDE_ENCRYPTION": ("aws:kms" if settings.get("keyid") else "AES256")
+        if settings.get("encrypt")
+        else None,
+        "SSE_KMS_KEY_ID": settings.get("keyid"),
+        "STORAGE_CLASS": settings.get("storageclass"),
+        "ACL": settings.get("objectacl"),
         "FORCE_PATH_STYLE": "true" if settings.get("regionendpoint") else "false",
     }
     return {f"RCLONE_CONFIG_STORE_{name}": str(value) for name, value in values.items() if value}

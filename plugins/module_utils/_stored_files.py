@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ansible_collections.stronghold.registry.plugins.module_utils._files import read_file
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._files import LARGEST, read_file
 
 _PART = 1024 * 1024
 
@@ -34,7 +35,10 @@ class Files:
         raise NotImplementedError
 
     def read(self, path: str) -> Optional[bytes]:
-        """The content of a file, or None where none is."""
+        """The content of a file, or None where none is.
+
+        :raises RegistryError: it is longer than any that is read whole.
+        """
         raise NotImplementedError
 
     def status(self, path: str) -> Optional[Status]:
@@ -86,7 +90,16 @@ class BucketFiles(Files):
         return sorted(self._directories.get(directory.strip("/"), ()))
 
     def read(self, path: str) -> Optional[bytes]:
-        return b"".join(self.parts(path)) if self.status(path) else None
+        status = self.status(path)
+        if status is None:
+            return None
+        if status.size > LARGEST:
+            raise RegistryError(f"{path} is longer than {LARGEST >> 20} MiB; look at it and remove it.")
+        try:
+            return b"".join(self.parts(path))
+        # It may have been deleted since it was listed.
+        except self._client.exceptions.NoSuchKey:
+            return None
 
     def status(self, path: str) -> Optional[Status]:
         return self._list().get(path.strip("/"))

@@ -70,6 +70,10 @@ found:
   description: Whether a balancer runs that knows the replica.
   type: bool
   returned: always
+up:
+  description: Whether the balancer's checks find the replica up.
+  type: bool
+  returned: always
 sessions:
   description: How many connections the replica has left through this balancer.
   type: int

@@ -53,10 +53,14 @@ options:
       - The module M(stronghold.registry.registry_prune) does this for all versions, and spares what was pushed lately.
     type: bool
     default: false
+  shared:
+    description:
+      - Whether other replicas share the storage. All of them have to be read-only then, which is looked at here alone.
+    type: bool
+    default: false
 notes:
   - Works with the storage drivers C(filesystem) and C(s3), and not for a pull-through cache.
-  - A registry that is read-only by its own configuration is not restarted. Where several replicas share a storage, all
-    of them have to be so before one collects.
+  - A registry that is read-only by its own configuration is not restarted.
   - A cache in Redis is emptied of what registries keep in it.
 """
 
@@ -110,6 +114,7 @@ ARGUMENT_SPEC = {
     "container": {"type": "str", "required": True},
     "directory": {"type": "path", "required": True},
     "delete_untagged": {"type": "bool", "default": False},
+    "shared": {"type": "bool", "default": False},
 }
 
 

@@ -48,6 +48,11 @@ options:
       - Certificates of CAs that the store is verified with, as PEM text. By default those of the system.
     type: str
     default: ""
+  config_path:
+    description:
+      - The registry's configuration. Where by this it keeps its images in a store already, nothing is copied, since the
+        directory has what was there before.
+    type: path
   verify:
     description:
       - V(content) reads all blobs that tags need back from the bucket, V(size) compares their sizes.
@@ -75,6 +80,10 @@ reasons:
   elements: str
   returned: success
   sample: ["team/app: the bucket lacks 3 tags and 3 manifests", "blobs: the bucket lacks 12"]
+moved:
+  description: Whether the registry of O(config_path) has its images in a store already.
+  type: bool
+  returned: success
 repositories:
   description: How many repositories there are.
   type: int
@@ -92,6 +101,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 ARGUMENT_SPEC = {
     "data_directory": {"type": "path", "required": True},
     **_object_store.ARGUMENTS,
+    "config_path": {"type": "path"},
     "verify": {"type": "str", "choices": ["content", "size"], "default": "content"},
 }
 

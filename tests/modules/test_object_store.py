@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import Storage, damage, needed
 from ansible_collections.stronghold.registry.plugins.module_utils._stored_files import BucketFiles
 
@@ -102,7 +103,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
+    for _attempt in range(300):
         assert process.poll() is None, log.read_text()[-2000:]
         with socket.socket() as connection:
             if connection.connect_ex((ADDRESS, PORT)) == 0:
@@ -253,6 +254,33 @@ def test_an_object_that_is_damaged_in_the_bucket_is_found(
     store.client.put_object(Bucket="damaged", Key=key, Body=b"x" * size)
     refused = run_module("registry_storage_copy", **params, fails=True)
     assert "can't be pulled that can be here" in refused["msg"]
+
+
+def test_what_has_moved_is_left_alone(
+    run_module: RunModule, store: Store, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    params = copied(store, "moved", warehouse)
+    config = tmp_path / "config.yml"
+    config.write_text(json.dumps({"storage": {"s3": params["settings"]}}))
+    done = run_module("registry_storage_copy", **params, config_path=str(config))
+    assert done["moved"]
+    assert not done["changed"]
+    config.write_text(json.dumps({"storage": {"filesystem": {}}}))
+    assert not run_module("registry_storage_copy", **params, config_path=str(config), check=True, fails=True).get(
+        "moved"
+    )
+
+
+def test_what_is_too_long_or_gone_is_not_read(run_module: RunModule, store: Store) -> None:
+    run_module("object_store", **{**store.params, "settings": {**store.settings, "bucket": "long"}}, create=True)
+    store.client.put_object(Bucket="long", Key="long", Body=b"x" * (17 << 20))
+    store.client.put_object(Bucket="long", Key="gone", Body=b"x")
+    files = BucketFiles(store.client, "long", "")
+    assert files.names("") == ["gone", "long"]
+    with pytest.raises(RegistryError, match="longer than 16 MiB"):
+        files.read("long")
+    store.client.delete_object(Bucket="long", Key="gone")
+    assert files.read("gone") is None
 
 
 def test_a_bucket_that_is_not_there(run_module: RunModule, store: Store, warehouse: Warehouse) -> None:

@@ -41,7 +41,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        for _ in range(100):
+        for _attempt in range(100):
             with socket.socket() as connection:
                 if connection.connect_ex((ADDRESS, int(PORT))) == 0:
                     break

@@ -305,9 +305,9 @@ def test_wrong_parameters(
 
 
 def test_data_that_are_elsewhere(run_module: RunModule, registry: Path, target: Path) -> None:
-    (registry / "config" / "config.yml").write_text("storage: {s3: {bucket: images}}\n")
+    (registry / "config" / "config.yml").write_text("storage: {azure: {accountname: a, container: images}}\n")
     refused = back_up(run_module, registry, target, fails=True)
-    assert "the registry's data are not on this host" in refused["msg"]
+    assert "the registry's data are neither on this host nor in an S3 store" in refused["msg"]
 
 
 def test_what_a_directory_remembers_stays_there(run_module: RunModule, registry: Path, target: Path) -> None:
