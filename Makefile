@@ -11,7 +11,7 @@ COLLECTIONS := build/collections
 CONTROLLER := $(VENV)/.controller $(COLLECTIONS)/.ansible-$(ANSIBLE_BUNDLE)
 TESTS := $(CONTROLLER) $(VENV)/.tests $(COLLECTIONS)/.compared-$(ANSIBLE_BUNDLE)
 BENCH := $(TESTS) $(VENV)/.bench
-PARTS := lint units modules sanity package molecule
+PARTS := lint units modules sanity package molecule cluster
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PLAYBOOK = ansible-playbook -i playbooks/inventory/this_machine.yml \
   $(if $(HOST),-e registry_endpoint_host=$(HOST)) $(if $(filter 1,$(PURGE)),-e registry_server_purge_data=true) $(ARGS)
@@ -32,14 +32,14 @@ up: $(CONTROLLER) ## Make this machine a registry: HOST=name.or.address ARGS="an
 down: $(CONTROLLER) ## Remove what `make up` made, keep its data; PURGE=1 removes the data too
 	@$(PLAYBOOK) playbooks/teardown.yml
 
-test: $(TESTS) images ## Run every gate and every test; parts: lint units modules sanity package molecule
+test: $(TESTS) images ## Run every gate and every test but `make cluster`; parts: lint units modules sanity package molecule
 	@python tests/run.py
 
 $(PARTS): $(TESTS)
 	@python tests/run.py $@
 
 modules: packages engine
-molecule: images
+molecule cluster: images
 
 bench: $(BENCH) images ## Measure anew what docs/benchmarks.md says, or a part: ARGS="NAME ..."; ARGS=--help
 	@PYTHONPATH=$(COLLECTIONS) python -m tests.bench.run $(ARGS)

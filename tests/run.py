@@ -5,6 +5,8 @@
 """Run the gates and the tests, all or the named parts, and count what passed.
 
 Usage: run.py [PART ...]
+All parts are lint, units, modules, sanity, package and molecule. The part cluster, half an hour with seven hosts,
+runs only where it is named.
 Goes on after a failure, prints what the failed checks said, and ends with one line of counts.
 """
 
@@ -99,7 +101,8 @@ def pytest(part: str, directory: str) -> Check:
 def molecule(scenario: str) -> Check:
     # Scenarios with tests of their own write a report (molecule/shared/pytest.yml), others count as one test.
     report = REPORTS / f"molecule-{scenario}.xml"
-    return Check("molecule", f"molecule {scenario}", ["molecule", "test", "-s", scenario], report)
+    part = "cluster" if scenario == "cluster" else "molecule"
+    return Check(part, f"molecule {scenario}", ["molecule", "test", "-s", scenario], report)
 
 
 def checks() -> list[Check]:
@@ -127,20 +130,13 @@ def run_in_order(lane: list[Check]) -> list[Counts]:
 
 def main(*parts: str) -> int:
     REPORTS.mkdir(parents=True, exist_ok=True)
-    chosen = [check for check in checks() if not parts or check.part in parts]
-    # In lanes side by side, since scenarios mostly wait for their hosts. The longest ones begin at once. That with the
-    # most hosts comes when most else has ended.
-    apart = {"molecule lifecycle", "molecule operate", "molecule cluster", "molecule faults"}
-
-    def named(*names: str) -> list[Check]:
-        return [check for name in names for check in chosen if check.name == f"molecule {name}"]
-
-    lanes = [
-        named("lifecycle", "cluster"),
-        named("operate"),
-        [check for check in chosen if check.part == "molecule" and check.name not in apart],
-        [check for check in chosen if check.part != "molecule"] + named("faults"),
-    ]
+    chosen = [check for check in checks() if (check.part in parts if parts else check.part != "cluster")]
+    # In lanes side by side, since scenarios mostly wait for their hosts; the longest ones have their own, and the third
+    # longest follows the checks that are not scenarios.
+    alone = [[check for check in chosen if check.name == f"molecule {name}"] for name in ("lifecycle", "operate")]
+    late = [check for check in chosen if check.name == "molecule faults"]
+    scenarios = [check for check in chosen if check.part == "molecule" and check not in [*alone[0], *alone[1], *late]]
+    lanes = [*alone, scenarios, [check for check in chosen if check.part != "molecule"] + late]
     with ThreadPoolExecutor(len(lanes)) as pool:
         results = [counts for lane in pool.map(run_in_order, lanes) for counts in lane]
     total = Counts(
