@@ -63,3 +63,10 @@ def test_the_readme_is_fresh(role: str) -> None:
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "registry_endpoint"])
 def test_every_role_sees_the_endpoint(role: str) -> None:
     assert {"role": "stronghold.registry.registry_endpoint"} in load(role, "meta/main.yml")["dependencies"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_preflight_checks_what_the_role_does(role: str) -> None:
+    specs = load(role, "meta/argument_specs.yml")["argument_specs"]
+    # site.yml runs the preflights, and what comes after them without a check of its own.
+    assert specs.get("preflight", specs["main"])["options"] == specs["main"]["options"]
