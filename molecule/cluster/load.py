@@ -48,7 +48,7 @@ def work(registry: str, directory: Path, number: int) -> None:
 def operate(what: str, command: list[str], back: Path | None = None, digest: str = "") -> bool:
     """Run a client; what it pulled has to be what was pushed. skopeo compares each blob with its digest."""
     if back is not None:
-        shutil.rmtree(back, ignore_errors=True)
+        remove(back)
     begun = time.time()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     said = done.stdout.strip() if done.returncode else ""
@@ -61,9 +61,14 @@ def operate(what: str, command: list[str], back: Path | None = None, digest: str
     return not said
 
 
+def remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
+
+
 def make_image(directory: Path) -> str:
     """An image (OCI image-layout) of one random layer; returns the digest of its manifest."""
-    shutil.rmtree(directory, ignore_errors=True)
+    remove(directory)
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
 
