@@ -21,7 +21,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: docs help up down test bench $(PARTS) lab lab-down packages engine images clean
+.PHONY: docs site matrix release help up down test bench $(PARTS) lab lab-down packages engine images clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[^\t].*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,15 @@ lab-down: $(TESTS) ## Remove the hosts of SCENARIO=default
 docs: $(TESTS) ## Write the roles' READMEs from their argument_specs
 	@python tools/role_readmes.py
 
+site: $(TESTS) ## Build the documentation as a site in build/site/html, which opens without a network
+	@python tools/site.py
+
+matrix: $(VENV)/.matrix images ## Test other versions of ansible-core, Python and libraries, and say so in docs/support.md
+	@python tests/matrix.py $(ARGS)
+
+release: $(TESTS) build/importer/.made images ## Make the tarball of the commit in build/release, and prove it
+	@python tools/release.py
+
 packages:
 	@tests/lab/packages.sh
 
@@ -82,6 +91,16 @@ $(VENV)/.tests: tests/requirements.txt $(VENV)/.controller
 $(VENV)/.bench: tests/bench/requirements.txt $(VENV)/.tests
 	@echo "Installing what the benchmarks need ..."
 	@$(VENV)/bin/pip install -qq --disable-pip-version-check -r requirements.txt -r tests/requirements.txt -r $<
+	@touch $@
+
+build/importer/.made: tools/requirements.txt | $(VENV)/.controller
+	@echo "Installing Galaxy's importer ..."
+	@$(PYTHON) -m venv --clear build/importer
+	@build/importer/bin/pip install -qq --disable-pip-version-check -r $<
+	@touch $@
+
+$(VENV)/.matrix: $(TESTS)
+	@$(VENV)/bin/pip install -qq --disable-pip-version-check uv
 	@touch $@
 
 $(COLLECTIONS)/.ansible-$(ANSIBLE_BUNDLE): tools/fetch_collections.py | $(VENV)/.controller

@@ -24,14 +24,15 @@ def paragraphs(description: Any) -> list[str]:
     return [plain(text) for text in ([description] if isinstance(description, str) else description)]
 
 
-def variable(name: str, spec: dict[str, Any]) -> str:
+def variable(name: str, spec: dict[str, Any], defaults: dict[str, Any]) -> str:
     facts = [spec["type"]]
     if spec.get("required"):
         facts.append("required")
     if "choices" in spec:
         facts.append("one of " + ", ".join(f"`{choice}`" for choice in spec["choices"]))
-    if "default" in spec:
-        default = spec["default"]
+    # A default that is computed stands in defaults only, and one that would be secret in neither.
+    if "default" in spec or ("{{" in str(defaults.get(name)) and spec["type"] != "str"):
+        default = spec.get("default", defaults.get(name))
         facts.append(f"default `{default if isinstance(default, str) and default else json.dumps(default)}`")
     lines = [f"### `{name}`", "", "; ".join(facts) + ".", ""]
     lines += ["\n\n".join(paragraphs(spec["description"])), ""]
@@ -47,13 +48,14 @@ def part(key: str, spec: dict[str, Any]) -> str:
 
 def readme(role: Path) -> str:
     spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text())
     parts = [
         "<!-- Made from meta/argument_specs.yml by `make docs`. -->\n",
         f"# {role.name}\n",
         f"{spec['short_description']}.\n",
         "\n\n".join(paragraphs(spec["description"])) + "\n",
         "## Variables\n",
-        *(variable(name, option) for name, option in spec["options"].items()),
+        *(variable(name, option, defaults) for name, option in spec["options"].items()),
     ]
     return "\n".join(parts).rstrip() + "\n"
 

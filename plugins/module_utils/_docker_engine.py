@@ -19,7 +19,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -334,21 +334,45 @@ def ask(socket_path: str, path: str) -> Any:
 
     :raises RegistryError: it listens, and does not answer.
     """
+    try:
+        status, answer = _exchange(socket_path, "GET", path)
+    except (OSError, http.client.HTTPException, ValueError, RecursionError):
+        return None
+    return answer if status == http.client.OK else None
+
+
+def order(socket_path: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Have an engine do something by the Docker Engine API. Returns what it answers, None for nothing.
+
+    :raises RegistryError: it refuses, which is told in its own words, or does not answer.
+    """
+    try:
+        status, answer = _exchange(socket_path, method, path, body)
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        raise RegistryError(f"{socket_path}: no Docker engine answers there ({error}); start it.") from error
+    if status >= http.client.BAD_REQUEST:
+        said = str(answer.get("message") or status if isinstance(answer, dict) else status).rstrip(".")
+        raise RegistryError(f"The Docker engine refuses {method} {path.partition('?')[0]}: {said}.")
+    return answer
+
+
+def _exchange(socket_path: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
     connection = _UnixConnection(socket_path)
     try:
-        connection.request("GET", path)
+        if body is None:
+            connection.request(method, path)
+        else:
+            connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
-        answer = json.loads(_read_answer(response))
+        content = _read_answer(response)
     except socket.timeout as error:
         raise RegistryError(
             f"{socket_path}: the engine does not answer, it gave no word in {_TIMEOUT:.0f} seconds. See what holds it "
             "up (systemctl status docker), have it restarted, then run this again."
         ) from error
-    except (OSError, http.client.HTTPException, ValueError, RecursionError):
-        return None
     finally:
         connection.close()
-    return answer if response.status == http.client.OK else None
+    return response.status, json.loads(content) if content else None
 
 
 def _read_answer(response: http.client.HTTPResponse) -> bytes:

@@ -18,7 +18,12 @@ from typing import Any
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _history, _redis
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-from ansible_collections.stronghold.registry.plugins.module_utils._files import Attributes, remove_file, write_file
+from ansible_collections.stronghold.registry.plugins.module_utils._files import (
+    Attributes,
+    read_text,
+    remove_file,
+    write_file,
+)
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
     Container,
     Registry,
@@ -113,13 +118,14 @@ class _Cache:
 
     def __init__(self, registry: Registry, config: Mapping[str, Any]) -> None:
         self._config = config
+        self._authorities = read_text(os.path.join(registry.directory, "config", "trusted.crt")) or ""
         self._used = _redis.is_used(config)
         self._mark = os.path.join(registry.directory, STALE)
 
     def forget_stale(self) -> None:
         """:raises RegistryError: the Redis cannot be reached, with which nothing should be collected either."""
         if self._used:
-            _redis.check(self._config)
+            _redis.check(self._config, self._authorities)
             if os.path.lexists(self._mark):
                 self._forget()
 
@@ -136,7 +142,7 @@ class _Cache:
             self._forget()
 
     def _forget(self) -> None:
-        _redis.forget(self._config)
+        _redis.forget(self._config, self._authorities)
         remove_file(self._mark)
 
 

@@ -54,6 +54,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
         "missing_libraries": [name for name in params["libraries"] if not is_there(name)],
         "port_containers": [] if port is None else publishers(running or [], port),
         "port_programs": [] if port is None else listeners(port),
+        "swarm": swarm(ask(socket_path, "/info") if answers and params["swarm"] else None),
     }
 
 
@@ -70,6 +71,18 @@ def _containers(socket_path: str, names: Iterable[str]) -> dict[str, dict[str, A
 
 def _image_is_there(socket_path: str, name: str) -> bool:
     return ask(socket_path, f"/images/{quote(name, safe='/:@')}/json") is not None
+
+
+def swarm(info: Any) -> dict[str, Any]:
+    """What an engine says of the swarm it is in (``Swarm`` of ``GET /info``); nothing where it was not asked."""
+    told = (info or {}).get("Swarm") or {}
+    return {
+        "active": told.get("LocalNodeState") == "active",
+        "manager": bool(told.get("ControlAvailable")),
+        "node": told.get("NodeID") or "",
+        "labels": ((told.get("Cluster") or {}).get("Spec") or {}).get("Labels") or {},
+        "managers": sorted(manager["NodeID"] for manager in told.get("RemoteManagers") or ()),
+    }
 
 
 def publishers(running: Iterable[dict[str, Any]], port: int) -> list[str]:

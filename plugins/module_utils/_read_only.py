@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import (
@@ -34,6 +34,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock
 _VERSION = re.compile(r"\bv?(?P<version>\d+\.\d+\.\d+)")
 HISTORY = "history.jsonl"
 """Of a registry's directory, what was done to it. It belongs to the place, not to a backup."""
+
+SWARM_SERVICE = "com.docker.swarm.service.name"
+"""The label that says of a swarm's container which service it is of."""
 
 _START = 60.0
 """Seconds that a container may take to run again."""
@@ -68,26 +71,24 @@ class Registry:
 
 
 class Container:
-    """The registry's container, spoken to through the docker client, which every host of a registry has."""
+    """The registry's container, spoken to through the docker client, which every host of a registry has.
+
+    Where a swarm runs the registry as a service of this name, it is the one of this node.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def runs(self) -> bool:
         """Whether it is there and runs."""
-        if find_program("docker") is None:
-            return False
-        names = self._docker(
-            "ps", "--no-trunc", "--filter", f"name=^/?{re.escape(self.name)}$", "--format", "{{.Names}}"
-        )
-        return self.name in names.split()
+        return find_program("docker") is not None and self._running() is not None
 
     def stop(self) -> None:
         """Have it stop, until somebody starts it.
 
         :raises RegistryError: it does not.
         """
-        self._docker("stop", self.name)
+        self._docker("stop", self._own())
 
     def version(self) -> str:
         """The version of the program in it, such as ``2.8.3``.
@@ -105,14 +106,14 @@ class Container:
 
     def started(self) -> str:
         """When it was last started, as ``2026-11-26T09:30:00.123456789Z``."""
-        return self._docker("inspect", "--format", "{{.State.StartedAt}}", self.name).strip()
+        return self._docker("inspect", "--format", "{{.State.StartedAt}}", self._reference()).strip()
 
     def inspect(self) -> dict[str, Any]:
         """What the engine knows of it (``GET /containers/NAME/json``).
 
         :raises RegistryError: it is not there.
         """
-        described: list[dict[str, Any]] = json.loads(self._docker("inspect", "--type=container", self.name))
+        described: list[dict[str, Any]] = json.loads(self._docker("inspect", "--type=container", self._reference()))
         return described[0]
 
     def collect(self, *options: str) -> str:
@@ -120,7 +121,7 @@ class Container:
 
         :raises RegistryError: it failed.
         """
-        config = self._docker("inspect", "--format", "{{index .Args 1}}", self.name).strip()
+        config = self._docker("inspect", "--format", "{{index .Args 1}}", self._reference()).strip()
         return self._registry("garbage-collect", *options, config)
 
     def restart(self) -> None:
@@ -128,20 +129,52 @@ class Container:
 
         :raises RegistryError: it does not.
         """
-        self._docker("restart", self.name)
+        self._docker("restart", self._own())
         deadline = time.monotonic() + _START
         while True:
             # A program that ends at once is started over and over by the restart policy.
             time.sleep(0.5)
-            state = self._docker("inspect", "--format", "{{.State.Running}} {{.State.Restarting}}", self.name)
+            state = self._docker("inspect", "--format", "{{.State.Running}} {{.State.Restarting}}", self._reference())
             if state.split() == ["true", "false"]:
                 return
             if time.monotonic() > deadline:
                 raise RegistryError(f"container: {self.name} does not run again; see docker logs {self.name}.")
 
     def _registry(self, *arguments: str) -> str:
-        program = self._docker("inspect", "--format", "{{.Path}}", self.name).strip()
-        return self._docker("exec", self.name, program, *arguments)
+        reference = self._reference()
+        program = self._docker("inspect", "--format", "{{.Path}}", reference).strip()
+        return self._docker("exec", reference, program, *arguments)
+
+    def _reference(self) -> str:
+        return self._running() or self.name
+
+    def _running(self) -> Optional[str]:
+        """What the engine calls it, if it runs."""
+        own, task = f"name=^/?{re.escape(self.name)}$", f"label={SWARM_SERVICE}={self.name}"
+        for wanted in (own, task):
+            said = self._docker("ps", "--no-trunc", "--filter", wanted, "--format", "{{.Names}}").splitlines()
+            # The client may warn of something besides.
+            names = [line for line in said if line == self.name or line.startswith(f"{self.name}.")]
+            if names:
+                return names[0]
+        return None
+
+    def check_own(self) -> None:
+        """:raises RegistryError: it is a swarm's, and can't be stopped or started again by itself."""
+        self._own()
+
+    def _own(self) -> str:
+        """What can be stopped: a swarm would at once start another one.
+
+        :raises RegistryError: it is a swarm's.
+        """
+        reference = self._reference()
+        if reference != self.name:
+            raise RegistryError(
+                f"container: a swarm runs {self.name}, which can't be stopped or made read-only by its container; set "
+                "registry_server_read_only and run site.yml for that, or keep the images in an object store."
+            )
+        return reference
 
     def _docker(self, *arguments: str) -> str:
         try:
@@ -157,6 +190,7 @@ class Container:
 @contextmanager
 def read_only(registry: Registry, container: Container) -> Iterator[None]:
     """The registry serves, but takes nothing, for as long as this lasts."""
+    container.check_own()
     text = read_text(registry.config_path) or ""
     formers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     try:

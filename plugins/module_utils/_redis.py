@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, Union, cast
@@ -34,23 +35,26 @@ def is_used(config: Mapping[str, Any]) -> bool:
     return "redis" in (cache.get("blobdescriptor"), cache.get("layerinfo"))
 
 
-def check(config: Mapping[str, Any]) -> None:
-    """:raises RegistryError: the Redis of this configuration cannot be reached, or does not let us in."""
-    with _connected(config) as stream:
+def check(config: Mapping[str, Any], authorities: str = "") -> None:
+    """See whether it answers. *authorities* are CAs in PEM by which it is verified besides those of the system.
+
+    :raises RegistryError: the Redis of this configuration cannot be reached, or does not let us in.
+    """
+    with _connected(config, authorities) as stream:
         ask(stream, "PING")
 
 
-def forget(config: Mapping[str, Any]) -> int:
+def forget(config: Mapping[str, Any], authorities: str = "") -> int:
     """Remove what registries with this configuration remember; returns how many keys that were.
 
     :raises RegistryError: it cannot be reached, or does not let us in.
     """
-    with _connected(config) as stream:
+    with _connected(config, authorities) as stream:
         return sum(_forget_pattern(stream, pattern) for pattern in PATTERNS)
 
 
 @contextmanager
-def _connected(config: Mapping[str, Any]) -> Iterator[IO[bytes]]:
+def _connected(config: Mapping[str, Any], authorities: str) -> Iterator[IO[bytes]]:
     settings = config.get("redis") or {}
     address = settings.get("addr") or (settings.get("addrs") or [""])[0]
     host, _colon, port = address.rpartition(":")
@@ -59,6 +63,12 @@ def _connected(config: Mapping[str, Any]) -> Iterator[IO[bytes]]:
             connection = stack.enter_context(
                 socket.create_connection((host.strip("[]"), int(port or _PORT)), timeout=_PATIENCE)
             )
+            # By a certificate of its own, whatever the Redis asks for, a registry is told to encrypt.
+            if (settings.get("tls") or {}).get("certificate"):
+                context = ssl.create_default_context()
+                if authorities:
+                    context.load_verify_locations(cadata=authorities)
+                connection = stack.enter_context(context.wrap_socket(connection, server_hostname=host.strip("[]")))
             stream = cast("IO[bytes]", stack.enter_context(connection.makefile("rwb")))
             if settings.get("password"):
                 user = [settings["username"]] if settings.get("username") else []

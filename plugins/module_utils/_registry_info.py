@@ -19,7 +19,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._certificate i
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
 from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd import parse_file
-from ansible_collections.stronghold.registry.plugins.module_utils._read_only import Container, Registry
+from ansible_collections.stronghold.registry.plugins.module_utils._read_only import SWARM_SERVICE, Container, Registry
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import is_left_over
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import open_storage, read_config
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import (
@@ -93,15 +93,21 @@ def hardening_problems(described: Mapping[str, Any]) -> list[str]:
     host = described["HostConfig"]
     options = host.get("SecurityOpt") or []
     user = str(described["Config"].get("User") or "").partition(":")[0]
+    # A swarm starts its containers itself, and can't be told of privileges.
+    in_swarm = SWARM_SERVICE in (described["Config"].get("Labels") or {})
     checks = {
         "runs as root": user in ("", "0", "root"),
         "has a root file system that it can write to": not host.get("ReadonlyRootfs"),
         "keeps capabilities": "ALL" not in (host.get("CapDrop") or []) or bool(host.get("CapAdd")),
-        "may gain privileges": not any(option.startswith("no-new-privileges") for option in options)
-        or "no-new-privileges:false" in options,
+        "may gain privileges": not in_swarm
+        and (
+            not any(option.startswith("no-new-privileges") for option in options)
+            or "no-new-privileges:false" in options
+        ),
         "is privileged": bool(host.get("Privileged")),
         "may use all memory": not host.get("Memory"),
-        "is not restarted with its engine": host.get("RestartPolicy", {}).get("Name") not in _RESTART_POLICIES,
+        "is not restarted with its engine": not in_swarm
+        and host.get("RestartPolicy", {}).get("Name") not in _RESTART_POLICIES,
     }
     return [problem for problem, found in checks.items() if found]
 

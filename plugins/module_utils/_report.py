@@ -78,11 +78,14 @@ def worst(levels: Iterable[str]) -> str:
 def _registry(server: Mapping[str, Any], limits: Limits, now: float) -> dict[str, Any]:
     info = server.get("info")
     findings = [Finding(CRITICAL, "host", str(server["error"]))] if server.get("error") else []
+    if not info and not server.get("error"):
+        findings.append(_anonymous(server))
     if info:
         findings += [
             *_container(info["container"]),
             *_certificates(info["certificates"], limits),
-            *_access(server, info, limits),
+            _anonymous(server),
+            *_users(info["users"], limits),
             _disk(info["disk"], limits),
             *_images(info),
             *_done("backup", "backup", limits.backup_days, info["history"], now),
@@ -141,29 +144,26 @@ def _short(left: float, limit: int) -> str:
     return CRITICAL if left < limit else WARNING if left < _EARLY * limit else OK
 
 
-def _access(server: Mapping[str, Any], info: Mapping[str, Any], limits: Limits) -> list[Finding]:
-    findings = []
+def _anonymous(server: Mapping[str, Any]) -> Finding:
     seen = (server.get("probe") or {}).get("anonymous")
     expected = server["anonymous_expected"]
     if seen is None:
-        findings.append(Finding(CRITICAL, "access", str(server.get("probe_error") or "The registry was not asked.")))
-    elif seen != expected:
+        return Finding(CRITICAL, "access", str(server.get("probe_error") or "The registry was not asked."))
+    if seen != expected:
         text = f"Without a password, access is {seen}, and should be {expected}. Run site.yml."
-        findings.append(Finding(CRITICAL, "access", text))
-    else:
-        findings.append(Finding(OK, "access", f"Without a password, access is {seen}, as it should be."))
-    if info["users"] is not None:
-        findings.append(_users(info["users"], limits))
-    return findings
+        return Finding(CRITICAL, "access", text)
+    return Finding(OK, "access", f"Without a password, access is {seen}, as it should be.")
 
 
-def _users(users: Sequence[Mapping[str, Any]], limits: Limits) -> Finding:
+def _users(users: Optional[Sequence[Mapping[str, Any]]], limits: Limits) -> list[Finding]:
+    if users is None:
+        return []
     weak = [user["name"] for user in users if user["cost"] is None or user["cost"] < limits.cost]
     if weak:
         text = f"Hashes of a cost below {limits.cost}, or none of bcrypt: {', '.join(weak)}."
-        return Finding(CRITICAL, "users", text)
+        return [Finding(CRITICAL, "users", text)]
     costs = sorted({user["cost"] for user in users})
-    return Finding(OK, "users", f"{len(users)} users, bcrypt cost {', '.join(map(str, costs)) or 'none'}.")
+    return [Finding(OK, "users", f"{len(users)} users, bcrypt cost {', '.join(map(str, costs)) or 'none'}.")]
 
 
 def _disk(disk: Mapping[str, int], limits: Limits) -> Finding:

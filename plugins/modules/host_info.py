@@ -55,6 +55,11 @@ options:
     type: list
     elements: str
     default: []
+  swarm:
+    description:
+      - Whether to ask the engine for the swarm that it is in.
+    type: bool
+    default: false
   docker_socket:
     description:
       - Where the engine answers.
@@ -130,6 +135,33 @@ port_programs:
   elements: str
   returned: success
   sample: [nginx]
+swarm:
+  description: The swarm that the engine is in. Without O(swarm) as if it were in none.
+  type: dict
+  returned: success
+  contains:
+    active:
+      description: Whether it is in one.
+      type: bool
+    manager:
+      description: Whether it is a manager there, which can be asked for changes.
+      type: bool
+    node:
+      description: Its identifier there, empty where it is in none.
+      type: str
+    labels:
+      description: The labels of the swarm itself, which only managers know.
+      type: dict
+    managers:
+      description: The identifiers of the managers that it knows, sorted.
+      type: list
+      elements: str
+  sample:
+    active: true
+    manager: true
+    node: w8q4bc5yr5xwbyiqj0ch6nsyb
+    labels: {}
+    managers: [w8q4bc5yr5xwbyiqj0ch6nsyb]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -142,6 +174,7 @@ ARGUMENT_SPEC = {
     "port": {"type": "int"},
     "paths": {"type": "list", "elements": "path", "default": []},
     "libraries": {"type": "list", "elements": "str", "default": []},
+    "swarm": {"type": "bool", "default": False},
     "docker_socket": {"type": "path", "default": _docker_engine.DEFAULT_SOCKET},
 }
 

@@ -6,7 +6,7 @@
 # Debian packages that the tests need on this machine: the lab's makers and the independent judges.
 set -eu
 
-wanted=(apache2-utils buildah chromium-headless-shell fonts-dejavu-core golang-docker-credential-helpers iptables mmdebstrap openssl pass podman rclone redis-tools skopeo zstd)
+wanted=(apache2-utils buildah chromium-headless-shell faketime fonts-dejavu-core golang-docker-credential-helpers iptables mmdebstrap openssl pass podman rclone redis-tools skopeo zstd)
 # Others have it in a package of another name.
 command -v kubectl >/dev/null || wanted+=(kubernetes-client)
 missing=()

@@ -94,7 +94,8 @@ class Dockerd:
         }
         arguments = [str(part) for place in places.items() for part in place]
         # A network of its own, since an engine without a bridge removes the docker0 of the engine that has one.
-        command = ["unshare", "--net", "dockerd", *arguments, "--bridge=none", "--iptables=false", *flags]
+        command = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec dockerd "$@"', "dockerd"]
+        command += [*arguments, "--bridge=none", "--iptables=false", *flags]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         return self._process

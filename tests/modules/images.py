@@ -23,15 +23,19 @@ class Images:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def make(self, name: str, *platforms: str) -> Path:
+    def make(self, name: str, *platforms: str, ballast: int = 0) -> Path:
         """Make an image that is an index of some platforms, or one of its own; returns its layout.
 
-        An image of the same name and platform is always the same.
+        An image of the same name and platform is always the same. The last one has *ballast*, so many bytes.
         """
         layout = self.directory / f"{name.replace('/', '-').replace(':', '-')}-{len(platforms)}"
         (layout / "blobs" / "sha256").mkdir(parents=True)
         (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-        images = [self._image(layout, f"{name} {platform}", platform) for platform in platforms or ("amd64",)]
+        wanted = platforms or ("amd64",)
+        images = [
+            self._image(layout, f"{name} {platform}", platform, ballast if platform == wanted[-1] else 0)
+            for platform in wanted
+        ]
         top = images[0]
         if platforms:
             top = self._blob(layout, {"schemaVersion": 2, "mediaType": _INDEX, "manifests": images}, _INDEX)
@@ -44,9 +48,10 @@ class Images:
         digest: str = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
         return digest
 
-    def _image(self, layout: Path, seed: str, platform: str) -> dict[str, Any]:
-        content = seed.encode()
-        layer = self._blob(layout, gzip.compress(content, mtime=0), _LAYER)
+    def _image(self, layout: Path, seed: str, platform: str, ballast: int) -> dict[str, Any]:
+        content = seed.encode() + bytes(ballast)
+        # What is big is stored as it is: it is to take its time on the way.
+        layer = self._blob(layout, gzip.compress(content, 0 if ballast else 9, mtime=0), _LAYER)
         unpacked = f"sha256:{hashlib.sha256(content).hexdigest()}"
         config = {"architecture": platform, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [unpacked]}}
         manifest = {

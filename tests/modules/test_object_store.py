@@ -112,6 +112,14 @@ def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(log.read_text()[-2000:])
 
 
+def test_a_clock_that_is_wrong(run_module: RunModule, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("FAKETIME", "+2h")
+    told = run_module("object_store", fails=True, **store.params)["msg"]
+    assert "the clocks of this host and of the store are too far apart" in told
+
+
 def test_a_bucket_is_made_once_and_nothing_left_in_it(run_module: RunModule, store: Store) -> None:
     params = {**store.params, "settings": {**store.settings, "bucket": "made"}}
     refused = run_module("object_store", **params, fails=True)

@@ -15,7 +15,9 @@ import pytest
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._redis import check, forget, is_used
 
-ADDRESS, PORT, PASSWORD = "127.9.0.2", "6390", "of the cache"
+from .registry import Authority
+
+ADDRESS, PORT, TLS_PORT, PASSWORD = "127.9.0.2", "6390", "6391", "of the cache"
 
 Cli = Callable[..., str]
 
@@ -25,9 +27,19 @@ def config(**settings: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
-    """redis-cli at a Redis of the tests' own."""
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    authority = Authority(tmp_path_factory.mktemp("authority")).create()
+    authority.sign("leaf", f"IP:{ADDRESS}")
+    return authority
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Cli]:
+    """redis-cli at a Redis of the tests' own, which speaks TLS at the next port."""
     options = ["--bind", ADDRESS, "--port", PORT, "--requirepass", PASSWORD, "--save", ""]
+    options += ["--tls-port", TLS_PORT, "--tls-auth-clients", "no"]
+    options += ["--tls-cert-file", str(authority.directory / "leaf.crt")]
+    options += ["--tls-key-file", str(authority.directory / "leaf.key")]
     # Debian's package of the server would start one; its tools are the same program by another name.
     server = subprocess.Popen(
         ["redis-server", *options],
@@ -72,6 +84,18 @@ def test_a_wrong_password_is_named(cli: Cli) -> None:
     assert "guessed" not in str(caught.value)
     with pytest.raises(RegistryError, match="NOAUTH"):
         check(config(password=""))
+
+
+def test_encrypted(cli: Cli, authority: Authority) -> None:
+    own = {"certificate": "/certs/registry.crt", "key": "/certs/registry.key"}
+    encrypted = config(addr=None, addrs=[f"{ADDRESS}:{TLS_PORT}"], tls=own)
+    cli("SET", "blobs::sha256:1", "1")
+    check(encrypted, authority.pem)
+    assert forget(encrypted, authority.pem) == 1
+    with pytest.raises(RegistryError, match=r"cannot be reached: .*certificate verify failed"):
+        check(encrypted)
+    with pytest.raises(RegistryError, match="cannot be reached"):
+        check(config(tls=own), authority.pem)
 
 
 def test_nobody_there() -> None:

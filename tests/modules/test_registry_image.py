@@ -6,6 +6,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +113,45 @@ def test_from_another_registry(run_module: RunModule, command: Any, target: Regi
     )
     done = run_module("registry_image", **parameters(target, f"oci-archive:{archive}", name="second/app:1"))
     assert done["digest"] == digest
+
+
+def test_what_was_interrupted_goes_on(
+    run_module: RunModule, command: Any, start_registry: RegistryFactory, tmp_path: Path
+) -> None:
+    registry = start_registry(users=True, log={"level": "warn", "accesslog": {"disabled": False}})
+    run_module("registry_probe", **registry.probe)
+    layout = Images(tmp_path).make("app", "amd64", "arm64", ballast=500_000_000)
+    wanted: dict[str, Any] = {
+        "registry": f"{LOOPBACK}:{registry.port}",
+        "name": "team/app:1",
+        "source": f"oci:{layout}",
+        "security": "insecure",
+        "username": USER,
+        "password": PASSWORD,
+    }
+    before = set(registry.manifests())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ansible_collections.stronghold.registry.plugins.modules.registry_image"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": wanted}).encode())
+    process.stdin.close()
+    # The small image is there, and the big one on its way.
+    while not set(registry.manifests()) - before:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (first,) = set(registry.manifests()) - before
+    done = run_module("registry_image", **wanted)
+    assert (done["changed"], done["digest"]) == (True, Images.digest(layout))
+    assert run_module("registry_image", **wanted)["changed"] is False
+    small = json.loads((layout / "blobs" / "sha256" / first).read_text())["layers"][0]["digest"]
+    log = (registry.directory / "registry.log").read_text()
+    assert len(re.findall(rf'"PUT /v2/team/app/blobs/uploads/\S*digest={small.replace(":", "%3A")}', log)) == 1
 
 
 def test_what_an_engine_saved_is_copied_once(
