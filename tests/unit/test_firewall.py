@@ -36,14 +36,14 @@ rule family="ipv4" source address="203.0.113.0/24" service name="ssh" accept
 """
 CHAIN = """\
 table inet filter {
-	chain input { # handle 1
-		type filter hook input priority filter; policy drop;
-		tcp dport 5000 accept comment "stronghold:registry:5000:input:everybody" # handle 9
-		ip saddr 192.0.2.0/24 tcp dport 5000 accept comment "stronghold:registry:5000:input:192.0.2.0/24" # handle 8
-		tcp dport 50000 accept comment "stronghold:registry:50000:input:everybody" # handle 7
-		tcp dport 22 accept comment "ssh" # handle 6
-		ct state established accept # handle 5
-	}
+    chain input { # handle 1
+        type filter hook input priority filter; policy drop;
+        tcp dport 5000 accept comment "stronghold:registry:5000:input:everybody" # handle 9
+        ip saddr 192.0.2.0/24 tcp dport 5000 accept comment "stronghold:registry:5000:input:192.0.2.0/24" # handle 8
+        tcp dport 50000 accept comment "stronghold:registry:50000:input:everybody" # handle 7
+        tcp dport 22 accept comment "ssh" # handle 6
+        ct state established accept # handle 5
+    }
 }
 """
 
