@@ -191,8 +191,10 @@ def test_balancers_that_decrypt(lab: Lab, cluster: Cluster) -> None:
     keys = [lab.on(host, "openssl pkey -in /srv/registry/certs/registry.key -pubout") for host in REPLICAS]
     assert cluster.on_client(f"{served} -noout -pubkey") in keys
     with cluster.load() as operations:
-        lab.change(registry_balancer_mode="terminate")
+        # Not foretold: the library that makes certificates is not there yet.
+        lab.play(registry_balancer_mode="terminate")
     assert cluster.failed(operations) == []
+    assert lab.play(registry_balancer_mode="terminate").changes == ()
     shown = cluster.on_client(f"{served} -noout -pubkey; {served} | openssl verify -x509_strict -CAfile {cluster.ca}")
     assert shown.endswith("stdin: OK")
     assert not [key for key in keys if key in shown]
