@@ -94,7 +94,8 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 def make(cell: Cell) -> str | None:
     """Make a cell's environment with the first of its Pythons that is there; returns that one."""
     for python in cell.pythons:
-        shutil.rmtree(cell.directory, ignore_errors=True)
+        if cell.directory.exists():
+            shutil.rmtree(cell.directory)
         if run("uv", "venv", "--quiet", f"--python={python}", cell.directory).returncode == 0:
             core = [] if cell.on_host else [f"ansible-core=={cell.core}.*"]
             install(cell, *TOOLS, *LIBRARIES[cell.libraries], *core)

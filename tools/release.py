@@ -37,7 +37,8 @@ def main() -> None:
         raise SystemExit("There are changes that no commit has; commit or remove them first.")
     if f"## v{version}" not in (ROOT / "CHANGELOG.md").read_text().replace("\\", ""):
         raise SystemExit(f"CHANGELOG.md has nothing of {version}; run: antsibull-changelog release")
-    shutil.rmtree(WORK, ignore_errors=True)
+    if WORK.exists():
+        shutil.rmtree(WORK)
     tarball = WORK / f"{NAME}-{version}.tar.gz"
     first, second = (build(WORK / name, version) for name in ("first", "second"))
     if first != second:

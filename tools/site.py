@@ -55,7 +55,8 @@ _ROLE = re.compile(r"^roles/(?P<role>\w+)/README\.md$")
 
 
 def main() -> None:
-    shutil.rmtree(WORK, ignore_errors=True)
+    if WORK.exists():
+        shutil.rmtree(WORK)
     SOURCE.mkdir(parents=True)
     shutil.copy(ROOT / "tools" / "site_conf.py", SOURCE / "conf.py")
     guides()

@@ -4,7 +4,7 @@
 """Sphinx's configuration for the site, see tools/site.py."""
 
 project = "stronghold.registry"
-copyright = "2026, the stronghold.registry authors"  # noqa: A001
+project_copyright = "2026, the stronghold.registry authors"
 extensions = ["myst_parser", "sphinx_antsibull_ext"]
 html_theme = "furo"
 html_title = "stronghold.registry"
