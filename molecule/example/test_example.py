@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 SERVER, CLIENT = "example-server", "example-client"
 NAMES = {"registry.example.org": SERVER, "build01.example.org": CLIENT}
+SERVER_NAME = next(iter(NAMES))
 REGISTRY = "registry.example.org:5000"
+COLUMNS = 80
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +63,14 @@ def recap(output: str) -> list[str]:
 
 
 def test_the_playbook(lab: Lab, repository: Path) -> None:
-    play(repository, "site.yml")
-    assert all("changed=0" in line for line in recap(play(repository, "site.yml")))
+    summary = "--extra-vars=registry_server_summary_file=summary.json"
+    said = play(repository, "site.yml", summary)
+    assert all("changed=0" in line for line in recap(play(repository, "site.yml", summary)))
+    told = json.loads((repository / "summary.json").read_text())
+    assert (told["address"], told["users"], told["servers"]) == (REGISTRY, ["moby", "robot"], [SERVER_NAME])
+    assert told["proven_by_push"] is True
+    words = said[said.index("- Registry  ") : said.index("TASK [", said.index("- Registry  "))]
+    assert max(map(len, words.splitlines())) <= COLUMNS, words
     image = f"{REGISTRY}/builds/app:1"
     lab.on(CLIENT, f"echo some >file; tar -c file | docker import - {image}; docker push {image}")
     assert "stronghold-registry-backup.timer" in lab.on(SERVER, "systemctl list-timers --no-legend")

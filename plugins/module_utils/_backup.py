@@ -31,7 +31,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock
     is_left_over,
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import (
-    is_in_bucket,
+    driver,
+    is_readable,
     open_storage,
     read_config,
 )
@@ -121,8 +122,10 @@ def _check_mounted(target: str) -> None:
 
 
 def _damaged(registry: Registry) -> list[str]:
-    """The tags that can't be pulled; a cache has images that were pulled in part."""
+    """The tags that can't be pulled, where the images can be looked at; a cache has some that were pulled in part."""
     config = read_config(registry.config_path)
+    if not is_readable(config):
+        return []
     with open_storage(config, registry.directory) as storage:
         return [] if "proxy" in config else damage(storage)
 
@@ -150,7 +153,7 @@ def _size(directory: str) -> int:
 def _consistent(registry: Registry) -> Iterator[None]:
     """Nothing is pushed meanwhile; where the registry does not run, nothing is, and to a store it does not matter."""
     container = Container(registry.container)
-    if is_in_bucket(read_config(registry.config_path)) or not container.runs():
+    if driver(read_config(registry.config_path)) != "filesystem" or not container.runs():
         yield
         return
     with read_only(registry, container):

@@ -21,7 +21,12 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
 from ansible_collections.stronghold.registry.plugins.module_utils._htpasswd import parse_file
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import SWARM_SERVICE, Container, Registry
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import is_left_over
-from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import open_storage, read_config
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import (
+    driver,
+    is_readable,
+    open_storage,
+    read_config,
+)
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import (
     SCHEMA_1,
     DamageError,
@@ -44,27 +49,30 @@ def run(params: Mapping[str, Any]) -> dict[str, Any]:
     if not os.path.isdir(registry.data_directory):
         raise RegistryError(f"directory: there is no registry in {directory}.")
     config = read_config(registry.config_path)
-    with open_storage(config, directory) as storage:
-        stored = _stored(storage, is_cache="proxy" in config)
     return {
         "changed": False,
         "container": _container(registry),
         "certificates": _certificates(directory),
         "users": _users(os.path.join(directory, "auth", "htpasswd")),
         "disk": _history.disk(registry.data_directory),
-        **stored,
+        "driver": driver(config),
+        **_stored(config, directory),
         "history": _history.read(registry.history_path),
     }
 
 
-def _stored(storage: Storage, *, is_cache: bool) -> dict[str, Any]:
-    return {
-        "stored": sum(size for _digest, size in storage.blobs()),
-        "repositories": [_repository(storage, name) for name in storage.repositories()],
-        # A cache has images that were pulled in part.
-        "damaged": [] if is_cache else damage(storage),
-        "schema1": _of_schema_1(storage),
-    }
+def _stored(config: Mapping[str, Any], directory: str) -> dict[str, Any]:
+    """What the registry holds; None of each where that can't be looked at."""
+    if not is_readable(config):
+        return dict.fromkeys(("stored", "repositories", "damaged", "schema1"))
+    with open_storage(config, directory) as storage:
+        return {
+            "stored": sum(size for _digest, size in storage.blobs()),
+            "repositories": [_repository(storage, name) for name in storage.repositories()],
+            # A cache has images that were pulled in part.
+            "damaged": [] if "proxy" in config else damage(storage),
+            "schema1": _of_schema_1(storage),
+        }
 
 
 def _container(registry: Registry) -> dict[str, Any]:

@@ -37,9 +37,20 @@ def read_config(path: str) -> dict[str, Any]:
     return dict(current.config)
 
 
+def driver(config: Mapping[str, Any]) -> str:
+    """The storage driver, by its name in the configuration; empty where there is none."""
+    others = ("cache", "delete", "maintenance", "redirect", "tag")
+    return next((name for name in config.get("storage") or {} if name not in others), "")
+
+
 def is_in_bucket(config: Mapping[str, Any]) -> bool:
     """Whether the images are in an S3 store."""
-    return any(driver in (config.get("storage") or {}) for driver in _S3)
+    return driver(config) in _S3
+
+
+def is_readable(config: Mapping[str, Any]) -> bool:
+    """Whether the images can be looked at beside the registry: in a directory or an S3 store."""
+    return driver(config) in ("filesystem", *_S3)
 
 
 def bucket_settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -73,7 +84,7 @@ def open_storage(config: Mapping[str, Any], directory: str) -> Iterator[Storage]
 
 def _check_directory(config: Mapping[str, Any], directory: str) -> None:
     path, data = os.path.join(directory, "config", "config.yml"), os.path.join(directory, "data")
-    if "filesystem" not in (config.get("storage") or {}):
+    if not is_readable(config):
         raise RegistryError(
             f"{path}: the registry's data are neither on this host nor in an S3 store; this works with the storage "
             "drivers filesystem and s3 only."

@@ -177,6 +177,8 @@ def _gibibytes(size: float) -> str:
 
 
 def _images(info: Mapping[str, Any]) -> list[Finding]:
+    if info["repositories"] is None:
+        return [Finding(OK, "images", f"They are in a store that is not looked at, of the driver {info['driver']}.")]
     if info["damaged"]:
         return [Finding(CRITICAL, "images", " ".join(info["damaged"]))]
     tags = sum(len(repository["tags"]) for repository in info["repositories"])

@@ -84,6 +84,13 @@ disk:
   type: dict
   returned: success
   sample: {"total": 270583992320, "free": 85899345920}
+driver:
+  description:
+    - The registry's storage driver. What C(filesystem) and C(s3) hold is looked at; C(stored), C(repositories),
+      C(schema1) and C(damaged) are null with others.
+  type: str
+  returned: success
+  sample: filesystem
 stored:
   description: The size of all that is stored, in bytes, needed by an image or not.
   type: int

@@ -20,23 +20,17 @@ from typing import Any
 import pytest
 
 from .conftest import RunModule
+from .packages import binary
 
 HOST = "registry.test"
 LOOPBACK = "127.0.0.1"
 USER, PASSWORD = "moby", "a whale of a password"
-CACHE = Path(__file__).parents[2] / "build" / "docker-registry"
 
 
 @pytest.fixture(scope="session")
 def registry_binary() -> Path:
-    """The binary of Debian's package docker-registry; the package and its service are not installed."""
-    binary = CACHE / "usr/bin/docker-registry"
-    if not binary.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        _run("apt-get", "--quiet=2", "download", "docker-registry", cwd=CACHE)
-        (package,) = CACHE.glob("docker-registry_*.deb")
-        _run("dpkg-deb", "--extract", package.name, ".", cwd=CACHE)
-    return binary
+    """The binary of Debian's package docker-registry."""
+    return binary("docker-registry")
 
 
 @dataclass(frozen=True)

@@ -304,10 +304,23 @@ def test_wrong_parameters(
     assert list(target.iterdir()) == []
 
 
-def test_data_that_are_elsewhere(run_module: RunModule, registry: Path, target: Path) -> None:
-    (registry / "config" / "config.yml").write_text("storage: {azure: {accountname: a, container: images}}\n")
-    refused = back_up(run_module, registry, target, fails=True)
-    assert "the registry's data are neither on this host nor in an S3 store" in refused["msg"]
+def test_data_that_are_elsewhere(run_module: RunModule, registry: Path, target: Path, tmp_path: Path) -> None:
+    (registry / "config" / "config.yml").write_text(
+        "storage: {delete: {enabled: true}, azure: {accountname: a, container: images}}\n"
+    )
+    (registry / "certs" / "registry.crt").unlink()
+    (registry / "auth" / "htpasswd").unlink()
+    described = run_module("registry_info", container=NAME, directory=str(registry))
+    assert described["driver"] == "azure"
+    assert [described[name] for name in ("stored", "repositories", "damaged", "schema1")] == [None] * 4
+    made = back_up(run_module, registry, target)
+    assert restore(run_module, made["path"], tmp_path / "elsewhere")["changed"] is True
+    assert (tmp_path / "elsewhere" / "ca" / "ca.key").read_text() == "this is ca/ca.key\n"
+    rules = [{"repositories": ["*"], "keep_newest": 1}]
+    pruned = run_module(
+        "registry_prune", host="localhost", directory=str(registry), rules=rules, fails=True, check=True
+    )
+    assert "the registry's data are neither on this host nor in an S3 store" in pruned["msg"]
 
 
 def test_what_a_directory_remembers_stays_there(run_module: RunModule, registry: Path, target: Path) -> None:

@@ -60,6 +60,11 @@ def test_all_is_well() -> None:
     assert told["time"] == NOW
 
 
+def test_a_store_that_is_not_looked_at() -> None:
+    told = judged(repositories=None, damaged=None, stored=None, schema1=None, driver="azure")
+    assert findings(told, "images") == [("ok", "They are in a store that is not looked at, of the driver azure.")]
+
+
 def test_nothing_at_all() -> None:
     assert report([], [], LIMITS, NOW)["level"] == "ok"
 
