@@ -25,9 +25,20 @@ export ANSIBLE_CONFIG=$here/elsewhere/ansible.cfg ANSIBLE_COLLECTIONS_PATH=$here
 cd "$here/elsewhere"
 ansible-galaxy collection install --no-deps --collections-path "$here/installed" "$here"/stronghold-registry-*.tar.gz >/dev/null
 cp -R "$OLDPWD/build/collections/ansible_collections/community" "$here/installed/ansible_collections/"
-for module in "$OLDPWD"/plugins/modules/*.py; do
-  ansible-doc --type module "stronghold.registry.$(basename "$module" .py)" >/dev/null
-done
+
+# ansible-doc ends well with what it does not find.
+documented() {
+  local type=$1 names=() path
+  shift
+  for path in "$@"; do names+=("stronghold.registry.$(basename "$path" .py)"); done
+  ansible-doc --type "$type" --json "${names[@]}" | python -c '
+import json, sys
+missing = set(sys.argv[1:]) - set(json.load(sys.stdin))
+sys.exit(f"ansible-doc does not show {sorted(missing)}" if missing else 0)' "${names[@]}"
+}
+documented module "$OLDPWD"/plugins/modules/*.py
+documented filter "$OLDPWD"/plugins/filter/*.py
+documented role "$OLDPWD"/roles/*
 for playbook in "$OLDPWD"/playbooks/*.yml; do
   ansible-playbook --syntax-check "stronghold.registry.$(basename "$playbook" .yml)" >/dev/null
 done

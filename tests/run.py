@@ -120,7 +120,7 @@ def checks() -> list[Check]:
         pytest("modules", "tests/modules"),
         Check("sanity", "ansible-test sanity", ["tests/sanity.sh"]),
         Check("package", "package", ["tests/package.sh"]),
-        Check("package", "site", ["python", "tools/site.py"]),
+        pytest("package", "tests/site"),
         *(molecule(name) for name in scenarios),
     ]
 

@@ -51,6 +51,9 @@ They are explained in Ansible's documentation, and by ``ansible-config list``.
 """
 
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?(?P<after>\))")
+_TITLE = re.compile(rf"^{re.escape(COLLECTION)}\.(?P<short>\w+ (?:module|role|filter) -- )", re.MULTILINE)
+"""Each page says once more which collection it is of."""
+
 _ROLE = re.compile(r"^roles/(?P<role>\w+)/README\.md$")
 
 
@@ -59,6 +62,8 @@ def main() -> None:
         shutil.rmtree(WORK)
     SOURCE.mkdir(parents=True)
     shutil.copy(ROOT / "tools" / "site_conf.py", SOURCE / "conf.py")
+    (SOURCE / "static").mkdir()
+    shutil.copy(ROOT / "tools" / "site.css", SOURCE / "static")
     guides()
     reference()
     (SOURCE / "playbooks.md").write_text(playbooks())
@@ -123,7 +128,8 @@ def reference() -> None:
     )
     for path in directory.glob("*.rst"):
         # The theme has a table of contents of its own.
-        path.write_text(re.sub(r"^\.\. contents::\n(?: +.*\n)*", "", path.read_text(), flags=re.MULTILINE))
+        text = re.sub(r"^\.\. contents::\n(?: +.*\n)*", "", path.read_text(), flags=re.MULTILINE)
+        path.write_text(_TITLE.sub(r"\g<short>", text.replace("Stronghold.Registry\n===", "Reference\n===")))
     # Pages of modules name it for what every module returns.
     (SOURCE / "returned.rst").write_text(RETURNED)
 

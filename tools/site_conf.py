@@ -9,6 +9,9 @@ extensions = ["myst_parser", "sphinx_antsibull_ext"]
 html_theme = "furo"
 html_title = "stronghold.registry"
 html_show_sphinx = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+antsibull_ext_color_scheme = "none"
 myst_heading_anchors = 4
 # Shell sessions with output, and YAML with what Jinja fills in.
 highlight_language = "none"
