@@ -53,6 +53,11 @@ CONTROLLER_ONLY = (
 )
 """Unit tests of what runs on controllers alone."""
 
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+"""Where pyenv keeps Pythons, which it does not put on the path."""
+
+PATH = os.pathsep.join([os.environ["PATH"], *(str(path) for path in sorted(PYENV.glob("versions/*/bin")))])
+
 PASSED, FAILED, SKIPPED = "passed", "FAILED", "skipped: not on this machine"
 
 
@@ -83,7 +88,7 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
     return subprocess.run(
         [str(word) for word in command],
         cwd=ROOT,
-        env={**os.environ, "UV_PYTHON_DOWNLOADS": "never", **environment},
+        env={**os.environ, "UV_PYTHON_DOWNLOADS": "never", "PATH": PATH, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -137,7 +142,7 @@ def test(cell: Cell) -> str:
 
 def scenario(cell: Cell) -> str:
     """Run the scenario ``default`` with a cell's ansible-playbook. Returns PASSED or FAILED."""
-    done = run("molecule", "test", "--scenario-name=default", PATH=f"{cell.directory / 'bin'}:{os.environ['PATH']}")
+    done = run("molecule", "test", "--scenario-name=default", PATH=f"{cell.directory / 'bin'}:{PATH}")
     if done.returncode:
         print(done.stdout[-6000:])
     return PASSED if done.returncode == 0 else FAILED

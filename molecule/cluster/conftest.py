@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -131,3 +131,21 @@ for row in rows:
 @pytest.fixture(scope="session")
 def cluster(lab: Lab) -> Cluster:
     return Cluster(lab)
+
+
+@pytest.fixture(scope="session")
+def other_image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The variables that have the registry run another image: that of the lab with another label, in an archive."""
+    name, replica = "example/registry:2.8", Cluster.replicas[0]
+    archive = tmp_path_factory.mktemp("image") / "other.tar"
+    lab.on(
+        replica,
+        f"docker build --quiet --tag {name} - <<<$'FROM stronghold/registry-package:2\\nLABEL an=other';"
+        f"docker save --output /root/other.tar {name}; docker rmi {name}",
+    )
+    archive.write_bytes(lab.read(replica, "/root/other.tar"))
+    return {
+        "registry_server_image_source": "archive",
+        "registry_server_image_archive": str(archive),
+        "registry_server_image": name,
+    }

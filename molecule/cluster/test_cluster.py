@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,19 +125,7 @@ def test_garbage_is_collected_once_for_all(lab: Lab, cluster: Cluster) -> None:
 # Planned changes
 
 
-def test_planned_changes_lose_nothing(lab: Lab, cluster: Cluster, tmp_path: Path) -> None:
-    image = tmp_path / "other.tar"
-    lab.on(
-        FIRST,
-        "docker build --quiet --tag example/registry:2.8 - <<<$'FROM stronghold/registry-package:2\\nLABEL an=other';"
-        "docker save --output /root/other.tar example/registry:2.8; docker rmi example/registry:2.8",
-    )
-    image.write_bytes(lab.read(FIRST, "/root/other.tar"))
-    other: dict[str, Any] = {
-        "registry_server_image_source": "archive",
-        "registry_server_image_archive": str(image),
-        "registry_server_image": "example/registry:2.8",
-    }
+def test_planned_changes_lose_nothing(lab: Lab, cluster: Cluster, other_image: dict[str, Any]) -> None:
     users = [{"name": "moby", "password": "gordon", "cost": 5}, {"name": "ann", "password": "of her own", "cost": 5}]
     runs = [cluster.started()]
     with cluster.load() as operations:
@@ -146,15 +133,30 @@ def test_planned_changes_lose_nothing(lab: Lab, cluster: Cluster, tmp_path: Path
         runs.append(cluster.started())
         lab.play(registry_server_realm="Another Realm")
         runs.append(cluster.started())
-        lab.play(**other)
+        lab.play(playbook="upgrade", **other_image)
         runs.append(cluster.started())
-        lab.play(registry_auth_users=users, **other)
+        lab.play(registry_auth_users=users, **other_image)
         assert cluster.started() == runs[-1]
         lab.play()
     for former, latter in zip(runs, runs[1:]):
         assert all(old != new for old, new in zip(former, latter))
     assert cluster.failed(operations) == []
     assert len(operations) >= 500
+
+
+def test_a_new_certificate_and_a_new_ca_lose_nothing(lab: Lab, cluster: Cluster) -> None:
+    authority = lab.on(FIRST, "cat /srv/registry/ca/ca.crt")
+    runs = [cluster.started()]
+    with cluster.load() as operations:
+        lab.play(playbook="renew", registry_tls_force=True)
+        runs.append(cluster.started())
+        lab.play(playbook="rotate_ca")
+        runs.append(cluster.started())
+    for former, latter in zip(runs, runs[1:]):
+        assert all(old != new for old, new in zip(former, latter))
+    assert cluster.failed(operations) == []
+    assert lab.on(FIRST, "cat /srv/registry/ca/ca.crt") != authority
+    assert lab.play().changes == ()
 
 
 def test_a_replica_that_fails_stops_the_roll(lab: Lab, cluster: Cluster) -> None:
@@ -331,4 +333,11 @@ def test_bad_input_is_refused(lab: Lab, variables: dict[str, Any], complaint: st
 def test_an_empty_balancer_is_refused(lab: Lab) -> None:
     run = lab.play("--limit", BALANCERS[0], fails=True, registry_endpoint_replicas=[])
     assert "registry_endpoint_replicas: names no server" in run.output
+    assert run.changes == ()
+
+
+@pytest.mark.parametrize("playbook", ["garbage_collect", "prune", "seed"])
+def test_the_replica_that_does_it_for_all_takes_part(lab: Lab, cluster: Cluster, playbook: str) -> None:
+    run = lab.play("--limit", cluster.replicas[1], fails=True, playbook=playbook)
+    assert f"registry_endpoint_replicas: {FIRST} does this for all of them" in run.output
     assert run.changes == ()

@@ -99,6 +99,21 @@ def test_planned_changes_cost_what_a_container_did(lab: Lab, cluster: Cluster) -
     assert lab.play(**SWARM).changes == ()
 
 
+def test_upgrade_renewal_and_a_new_ca(lab: Lab, cluster: Cluster, other_image: dict[str, Any]) -> None:
+    authority = lab.on(FIRST, "cat /srv/registry/ca/ca.crt")
+    kept = cluster.digest_at(FIRST, "team/kept")
+    lab.play(playbook="upgrade", **SWARM, **other_image)
+    assert other_image["registry_server_image"] in lab.on(FIRST, "docker service inspect registry")
+    lab.play(playbook="renew", registry_tls_force=True, **SWARM, **other_image)
+    lab.play(playbook="rotate_ca", **SWARM, **other_image)
+    assert lab.on(FIRST, "cat /srv/registry/ca/ca.crt") != authority
+    assert lab.play(**SWARM, **other_image).changes == ()
+    lab.play(**SWARM)
+    assert {cluster.digest_at(replica, "team/kept") for replica in REPLICAS} == {kept}
+    image = cluster.push("team/rotated:1")
+    cluster.on_client(f"docker pull {image}")
+
+
 @pytest.mark.parametrize(
     ("variables", "complaint"),
     [
