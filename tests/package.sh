@@ -13,7 +13,7 @@ mkdir -p "$here/elsewhere"
 ansible-galaxy collection build --output-path "$here" >/dev/null
 
 # Development's own files stay behind; anything else that git lists is shipped, and nothing else.
-own='^(\.|Makefile|ansible\.cfg|galaxy\.yml|pyproject\.toml|molecule/|tests/|tools/)'
+own='^(\.|Makefile|ansible\.cfg|galaxy\.yml|pyproject\.toml|docs/example/|molecule/|tests/|tools/)'
 git ls-files --cached --others --exclude-standard --deduplicate | while read -r file; do
   [ ! -e "$file" ] || echo "$file"
 done | grep -vE "$own" | sort >"$here/expected"

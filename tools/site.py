@@ -150,7 +150,7 @@ def playbooks() -> str:
 def described(play: dict[str, str]) -> str:
     imported = play.get("ansible.builtin.import_playbook", "")
     if imported:
-        name = imported.rpartition(".")[2]
+        name = Path(imported).stem
         return f"{play['name']}: all of [{name}](#{name})"
     return f"{play['name']} (`{play['hosts']}`)"
 
