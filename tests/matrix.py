@@ -9,7 +9,8 @@ new libraries: the unit tests, and the judges of the modules that make certifica
 so.
 Writes the table in docs/support.md.
 
-Usage: matrix.py [--units]
+Usage: matrix.py [--units] [TITLE ...]
+With titles, or what they begin with, only those are tested, and the table keeps what it says of the others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,23 +149,32 @@ def scenario(cell: Cell) -> str:
     return PASSED if done.returncode == 0 else FAILED
 
 
-def main(*options: str) -> int:
-    results: list[tuple[str, str, str]] = []
+def main(*arguments: str) -> int:
+    chosen = tuple(argument for argument in arguments if not argument.startswith("-"))
+    results = read() if chosen else {}
     ends = (min(CORES), max(CORES, key=lambda core: int(core.partition(".")[2])))
     for cell in cells():
+        if not cell.title.startswith(chosen or ""):
+            continue
         python = make(cell)
-        verdict = SKIPPED if python is None else test(cell)
-        results.append((cell.title, python or ", ".join(cell.pythons), verdict))
-        print(*results[-1], flush=True)
-        if python and not cell.on_host and cell.core in ends and "--units" not in options:
-            results.append((f"{cell.title}, scenario default", python, scenario(cell)))
-            print(*results[-1], flush=True)
-    write(results)
-    return int(any(verdict == FAILED for _title, _python, verdict in results))
+        results[cell.title] = (python or ", ".join(cell.pythons), SKIPPED if python is None else test(cell))
+        print(cell.title, *results[cell.title], flush=True)
+        if python and not cell.on_host and cell.core in ends and "--units" not in arguments:
+            results[f"{cell.title}, scenario default"] = (python, scenario(cell))
+            print(cell.title, *results[f"{cell.title}, scenario default"], flush=True)
+        write(results)
+    return int(any(verdict == FAILED for _python, verdict in results.values()))
 
 
-def write(results: list[tuple[str, str, str]]) -> None:
-    rows = [f"| {title} | {python} | {verdict} |" for title, python, verdict in results]
+def read() -> dict[str, tuple[str, str]]:
+    """The results in the page, by title: the Python, and how it went."""
+    table = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
+    return {title: (python, verdict) for title, python, verdict in rows}
+
+
+def write(results: Mapping[str, tuple[str, str]]) -> None:
+    rows = [f"| {title} | {python} | {verdict} |" for title, (python, verdict) in results.items()]
     table = "\n".join(["| what | Python | result |", "| --- | --- | --- |", *rows])
     before, _begin, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}")

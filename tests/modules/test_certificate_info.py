@@ -56,7 +56,8 @@ def test_text_is_the_same(run_module: RunModule, made: Pair) -> None:
     of_file = run_module("certificate_info", path=str(made.certificate))
     of_text = run_module("certificate_info", content=made.certificate.read_text(), check=True)
     for result in (of_file, of_text):
-        del result["invocation"]
+        # Not there from ansible-core 2.21 on.
+        result.pop("invocation", None)
     assert of_file == of_text
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from typing import Union
 
 import pytest
 from ansible_collections.stronghold.registry.plugins.module_utils._client_certificate import check_client_pair
@@ -15,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Key = Union[ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey]
 
 
 def pem(key: Key, passphrase: bytes = b"") -> str:
