@@ -23,6 +23,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "reports"
+FORGES = ((".github/workflows/test.yml", "github-workflows"), (".gitlab-ci.yml", "gitlab-ci"))
+"""What tells forges to run the tests, and the schema of each."""
+
 COLLECTION = "build/collections/ansible_collections/stronghold/registry"
 
 
@@ -114,6 +117,10 @@ def checks() -> list[Check]:
         Check("lint", "ruff format", ["ruff", "format", "--check"]),
         Check("lint", "mypy", ["mypy", *sources]),
         Check("lint", "yamllint", ["yamllint", "--strict", "."]),
+        *(
+            Check("lint", path, ["check-jsonschema", "--builtin-schema", f"vendor.{kind}", path])
+            for path, kind in FORGES
+        ),
         Check("lint", "shellcheck", ["shellcheck", ".ci/run", *scripts]),
         Check("lint", "ansible-lint", ["ansible-lint", "--offline", "--strict"]),
         pytest("units", "tests/unit"),
