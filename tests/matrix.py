@@ -150,19 +150,19 @@ def scenario(cell: Cell) -> str:
 
 
 def main(*arguments: str) -> int:
-    chosen = tuple(argument for argument in arguments if not argument.startswith("-"))
-    results = read() if chosen else {}
+    titles = tuple(argument for argument in arguments if not argument.startswith("-"))
+    chosen = [cell for cell in cells() if not titles or cell.title.startswith(titles)]
+    if not chosen:
+        raise SystemExit(f"No title begins with {' or '.join(titles)}.")
     ends = (min(CORES), max(CORES, key=lambda core: int(core.partition(".")[2])))
-    for cell in cells():
-        if not cell.title.startswith(chosen or ""):
-            continue
+    results: dict[str, tuple[str, str]] = {}
+    for cell in chosen:
         python = make(cell)
         results[cell.title] = (python or ", ".join(cell.pythons), SKIPPED if python is None else test(cell))
-        print(cell.title, *results[cell.title], flush=True)
         if python and not cell.on_host and cell.core in ends and "--units" not in arguments:
             results[f"{cell.title}, scenario default"] = (python, scenario(cell))
-            print(cell.title, *results[f"{cell.title}, scenario default"], flush=True)
-        write(results)
+        print(*results.items(), sep="\n", flush=True)
+        write({**read(), **results})
     return int(any(verdict == FAILED for _python, verdict in results.values()))
 
 
@@ -174,7 +174,8 @@ def read() -> dict[str, tuple[str, str]]:
 
 
 def write(results: Mapping[str, tuple[str, str]]) -> None:
-    rows = [f"| {title} | {python} | {verdict} |" for title, (python, verdict) in results.items()]
+    titles = [title for cell in cells() for title in (cell.title, f"{cell.title}, scenario default")]
+    rows = [f"| {title} | {' | '.join(results[title])} |" for title in titles if title in results]
     table = "\n".join(["| what | Python | result |", "| --- | --- | --- |", *rows])
     before, _begin, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}")

@@ -336,7 +336,7 @@ def test_an_empty_balancer_is_refused(lab: Lab) -> None:
     assert run.changes == ()
 
 
-@pytest.mark.parametrize("playbook", ["garbage_collect", "prune", "seed"])
+@pytest.mark.parametrize("playbook", ["garbage_collect", "move_to_store", "prune", "rotate_ca", "seed"])
 def test_the_replica_that_does_it_for_all_takes_part(lab: Lab, cluster: Cluster, playbook: str) -> None:
     run = lab.play("--limit", cluster.replicas[1], fails=True, playbook=playbook)
     assert f"registry_endpoint_replicas: {FIRST} does this for all of them" in run.output

@@ -17,6 +17,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils import _object
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._files import read_text
 from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import is_in_bucket, read_config
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import Storage, damage
 from ansible_collections.stronghold.registry.plugins.module_utils._stored_files import BucketFiles
@@ -41,7 +42,9 @@ def run(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if not settings.get("bucket"):
         raise RegistryError("settings: bucket is missing; name the bucket that the images shall go to.")
     here = Storage(directory)
-    with _object_store.connect(settings, params["ca_certificate"]) as client:
+    connection = _object_store.connect(settings, params["ca_certificate"])
+    # Nobody is to run the registry on a bucket that does not have all yet.
+    with alone(os.path.dirname(directory)), connection as client:
         missing = _missing(here, _there(client, settings))
         if missing and not check_mode:
             with _authorities(params["ca_certificate"]) as authorities:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ __all__ = ["authority", "registry_binary", "start_registry"]
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring"
 DASHBOARD = json.loads((DOCS / "dashboard.json").read_text())
-ALERTS = yaml.safe_load((DOCS / "alerts.yml").read_text())
+ALERTS: list[dict[str, Any]] = yaml.safe_load((DOCS / "alerts.yml").read_text())["groups"][0]["rules"]
 
 VARIABLES = {"$instance": ".*", "$__rate_interval": "30s"}
 """What Grafana would fill in."""
@@ -68,14 +69,16 @@ class Prometheus:
         return data
 
 
-@pytest.fixture
-def registry(authority: Authority, start_registry: RegistryFactory, run_module: RunModule) -> tuple[Registry, int]:
-    """A registry that is in use, and the port of its metrics."""
+@pytest.fixture(params=[()])
+def registry(
+    request: pytest.FixtureRequest, authority: Authority, start_registry: RegistryFactory, run_module: RunModule
+) -> tuple[Registry, int]:
+    """A registry that is in use, and the port of its metrics; the parameter is its certificate's validity."""
     metrics = free_port()
-    authority.sign("leaf", f"DNS:{HOST}")
+    authority.sign("leaf", f"DNS:{HOST}", *request.param)
     debug = {"addr": f"{LOOPBACK}:{metrics}", "prometheus": {"enabled": True, "path": "/metrics"}}
     registry = start_registry(certificate="leaf", users=True, http={"debug": debug})
-    run_module("registry_probe", **registry.probe)
+    run_module("registry_probe", fails=bool(request.param), **registry.probe)
     return registry, metrics
 
 
@@ -123,7 +126,7 @@ def prometheus(registry: tuple[Registry, int], authority: Authority, tmp_path: P
 def eventually(happens: Callable[[], bool], seconds: float = 60, otherwise: Callable[[], object] = str) -> None:
     end = time.monotonic() + seconds
     while True:
-        with contextlib.suppress(requests.ConnectionError):
+        with contextlib.suppress(requests.RequestException):
             if happens():
                 return
         assert time.monotonic() < end, otherwise()
@@ -151,9 +154,28 @@ def test_each_panel_has_something_to_show(
     assert 9 < days < 10
 
 
-def test_alerts_know_what_they_are_named_after(registry: tuple[Registry, int], prometheus: Prometheus) -> None:
+def test_alerts_look_at_what_there_is(registry: tuple[Registry, int], prometheus: Prometheus) -> None:
+    # Without the limit, and of errors all requests, since there are none.
+    measured = {
+        rule["alert"]: re.sub(r" (==|<|>) [\d. *]+$", "", rule["expr"].strip()).replace('"5.."', '"..."')
+        for rule in ALERTS
+    }
+    assert all(measured[rule["alert"]] != rule["expr"].strip() for rule in ALERTS)
+
+    def are_nothing() -> set[str]:
+        return {name for name, query in measured.items() if not prometheus.value(query)}
+
+    eventually(lambda: are_nothing() == set(), 30, are_nothing)
+
+
+def test_an_alert_comes_before_a_certificate_expires(registry: tuple[Registry, int], prometheus: Prometheus) -> None:
     eventually(lambda: prometheus.alerts().get("RegistryCertificateExpires") == "pending")
-    others = {rule["alert"] for rule in ALERTS["groups"][0]["rules"]} - {"RegistryCertificateExpires"}
     # How full the disk of this machine is, is not the test's business.
-    states = {name: prometheus.alerts()[name] for name in others - {"RegistryDiskFull"}}
+    others = {rule["alert"] for rule in ALERTS} - {"RegistryCertificateExpires", "RegistryDiskFull"}
+    states = {name: prometheus.alerts()[name] for name in others}
     assert set(states.values()) == {"inactive"}, states
+
+
+@pytest.mark.parametrize("registry", [("-startdate", "20200101000000Z", "-enddate", "20200201000000Z")], indirect=True)
+def test_an_alert_stays_when_it_has_expired(registry: tuple[Registry, int], prometheus: Prometheus) -> None:
+    eventually(lambda: prometheus.alerts().get("RegistryUntrusted") == "pending")
