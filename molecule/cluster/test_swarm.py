@@ -103,7 +103,9 @@ def test_upgrade_renewal_and_a_new_ca(lab: Lab, cluster: Cluster, other_image: d
     authority = lab.on(FIRST, "cat /srv/registry/ca/ca.crt")
     kept = cluster.digest_at(FIRST, "team/kept")
     lab.play(playbook="upgrade", **SWARM, **other_image)
-    assert other_image["registry_server_image"] in lab.on(FIRST, "docker service inspect registry")
+    wanted = lab.on(FIRST, f"docker image inspect --format '{{{{.Id}}}}' {other_image['registry_server_image']}")
+    running = "docker inspect --format '{{.Image}}' $(docker ps --quiet --filter name=^/?registry)"
+    assert {lab.on(replica, running) for replica in REPLICAS} == {wanted}
     lab.play(playbook="renew", registry_tls_force=True, **SWARM, **other_image)
     lab.play(playbook="rotate_ca", **SWARM, **other_image)
     assert lab.on(FIRST, "cat /srv/registry/ca/ca.crt") != authority
