@@ -70,7 +70,8 @@ def test_the_playbook(lab: Lab, repository: Path) -> None:
     assert (told["address"], told["users"], told["servers"]) == (REGISTRY, ["moby", "robot"], [SERVER_NAME])
     assert told["proven_by_push"] is True
     words = said[said.index("- Registry  ") : said.index("TASK [", said.index("- Registry  "))]
-    assert max(map(len, words.splitlines())) <= COLUMNS, words
+    # Where the repository is, is as long as it is.
+    assert max(len(line) for line in words.splitlines() if str(repository) not in line) <= COLUMNS, words
     image = f"{REGISTRY}/builds/app:1"
     lab.on(CLIENT, f"echo some >file; tar -c file | docker import - {image}; docker push {image}")
     assert "stronghold-registry-backup.timer" in lab.on(SERVER, "systemctl list-timers --no-legend")
