@@ -190,7 +190,7 @@ def _cluster() -> Iterator[Cluster]:
         address = _run_store(store)
         play("stronghold.registry.site", _inventory(work, replicas, balancer, store, address))
         for replica in replicas:
-            command("docker", "update", f"--cpus={CORE}", replica.name)
+            replica.run(f"docker update --cpus={CORE} registry")
         cluster = Cluster(balancer, replicas, Images(work), Registry(balancer, balancer.name, _PORT))
         cluster.prepare()
         yield cluster
