@@ -39,6 +39,7 @@ $(PARTS): $(TESTS)
 	@python tests/run.py $@
 
 modules: packages engine
+package: packages
 molecule cluster: images
 
 bench: $(BENCH) images ## Measure anew what docs/benchmarks.md says, or a part: ARGS="NAME ..."; ARGS=--help

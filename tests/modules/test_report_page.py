@@ -9,13 +9,16 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
+
+from ..browser import browser, opened
+
+__all__ = ["browser"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "report"
@@ -131,14 +134,6 @@ def write(
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with all kinds of things on it."""
     servers = [
@@ -154,12 +149,6 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("fine"), [server("shop", 300)], [client(number, "shop") for number in (1, 2)])
-
-
-def opened(browser: Browser, path: Path, scheme: Any = "light", width: int = 1200) -> Page:
-    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-    page.goto(path.as_uri())
-    return page
 
 
 @pytest.mark.parametrize("width", [1200, 360])

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
+
+from ..browser import browser, opened
+
+__all__ = ["browser"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
@@ -31,20 +33,6 @@ def site() -> Path:
     built = subprocess.run([sys.executable, "tools/site.py"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (built.returncode, built.stderr) == (0, ""), built.stdout + built.stderr
     return ROOT / "build" / "site" / "html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-def opened(browser: Browser, path: Path, scheme: Any = "light", width: int = 1200) -> Page:
-    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-    page.goto(path.as_uri())
-    return page
 
 
 @pytest.mark.parametrize("name", PAGES)
