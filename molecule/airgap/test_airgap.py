@@ -118,7 +118,7 @@ def test_a_bundle_for_other_processors_is_refused(lab: Lab, image: Path, tmp_pat
     }
     lab.play(playbook="bundle", **other)
     run("tar", "--extract", "--file", tmp_path / "stronghold-registry-arm64.tar", "--directory", tmp_path)
-    archive = {
+    archive: dict[str, Any] = {
         "registry_server_image_source": "archive",
         "registry_server_image_archive": str(tmp_path / "stronghold-registry-arm64" / "image.tar"),
     }

@@ -308,6 +308,8 @@ SETTINGS = {
             "registry_server_storage: ",
         ),
         ({"registry_endpoint_replicas": [FIRST]}, "registry_endpoint_replicas: "),
+        # Each host's own, as from a file of its own.
+        ({"registry_server_http_secret": "of {{ inventory_hostname }}"}, "registry_server_http_secret: "),
         ({"registry_server_storage": {"s3": {**SETTINGS, "accesskey": "nobody"}}}, "accesskey: "),
         ({"registry_server_storage": {"s3": {**SETTINGS, "secretkey": "guessed"}}}, "secretkey: "),
         (

@@ -244,7 +244,7 @@ def test_an_image_that_does_not_serve_is_taken_back(lab: Lab, pull: Callable[[],
     lab.on(SERVER, "tar -c -C /etc hostname | docker import --change 'ENTRYPOINT [\"/none\"]' - example/broken:2")
     lab.on(SERVER, "docker save --output /root/broken.tar example/broken:2; docker rmi example/broken:2")
     archive.write_bytes(lab.read(SERVER, "/root/broken.tar"))
-    broken = {
+    broken: dict[str, Any] = {
         "registry_server_image_source": "archive",
         "registry_server_image_archive": str(archive),
         "registry_server_image": "example/broken:2",
