@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 FIRST, SECOND, THIRD = REPLICAS = ("cluster-server1", "cluster-server2", "cluster-server3")
 BALANCERS = ("cluster-balancer1", "cluster-balancer2")
 STORE = "cluster-store"
+CACHE_PASSWORD = "only-the-cache-and-replicas-know"
 
 
 # From one to many
@@ -122,6 +125,24 @@ def test_garbage_is_collected_once_for_all(lab: Lab, cluster: Cluster) -> None:
     assert lab.play().changes == ()
 
 
+def test_what_a_killed_collection_left_is_forgotten(lab: Lab, cluster: Cluster) -> None:
+    redis = f"REDISCLI_AUTH={CACHE_PASSWORD} redis-cli --no-auth-warning -p 6390"
+    lab.on(STORE, f"{redis} SET blobs::sha256:collected 1")
+    lab.on(FIRST, "touch /srv/registry/cache.stale")
+    lab.on(STORE, "systemctl stop stronghold-registry-cache")
+    failed = lab.play("--limit", "cluster:!cluster-store", fails=True, registry_server_realm="Another Realm")
+    assert "nobody can push until it has forgotten them" in " ".join(failed.output.split())
+    lab.on(STORE, f"systemctl start stronghold-registry-cache; {redis} SET blobs::sha256:collected 1")
+    before = cluster.started()
+    lab.play()
+    assert lab.on(STORE, f"{redis} EXISTS blobs::sha256:collected") == "0"
+    assert lab.there(FIRST, "/srv/registry/cache.stale") == ""
+    # Which ends a collection that went on.
+    after = cluster.started()
+    assert (before[0] != after[0], before[1:] == after[1:]) == (True, True)
+    assert lab.play().changes == ()
+
+
 # Planned changes
 
 
@@ -171,6 +192,60 @@ def test_a_replica_that_fails_stops_the_roll(lab: Lab, cluster: Cluster) -> None
     assert after[0] != before[0]
     assert after[1:] == before[1:]
     assert set(cluster.states().values()) == {"UP"}
+    assert lab.play().changes == ()
+
+
+def test_a_replica_that_no_balancer_reaches_stops_each_run(lab: Lab, cluster: Cluster) -> None:
+    address = lab.on(FIRST, "hostname --ip-address")
+    before = cluster.started()
+    lab.on(BALANCERS[0], f"ip route add blackhole {address}")
+    try:
+        for force in (True, False):
+            run = lab.play(fails=True, registry_tls_force=force)
+            assert "no other image or configuration to go back to" in " ".join(run.output.split())
+            assert cluster.started()[1:] == before[1:]
+    finally:
+        lab.on(BALANCERS[0], f"ip route del blackhole {address}")
+    lab.play()
+    assert lab.play().changes == ()
+
+
+def test_a_run_that_begins_late_replaces_no_two_at_once(lab: Lab) -> None:
+    task = "Provide or remove the registry"
+    run = lab.play("--start-at-task", task, fails=True, registry_server_realm="Another Realm")
+    assert f"{', '.join(REPLICAS)} would be replaced at the same time" in " ".join(run.output.split())
+    assert run.changes == ()
+
+
+def test_another_name(lab: Lab, cluster: Cluster) -> None:
+    units = "systemctl list-units --no-legend --plain 'stronghold-*' | cut -d' ' -f1"
+    kept = cluster.digest_at(FIRST, "team/kept")
+    for name, former in (("images", "registry"), ("registry", "images")):
+        renamed: dict[str, Any] = {"registry_endpoint_name": name, "registry_endpoint_former": {"name": former}}
+        lab.play(**renamed)
+        assert lab.play(**renamed).changes == ()
+        for host in BALANCERS:
+            running = lab.on(host, units).split()
+            assert running == [f"stronghold-{name}-balancer.service", f"stronghold-{name}-floating.service"]
+        assert lab.on(STORE, units) == f"stronghold-{name}-cache.service"
+    assert {cluster.digest_at(replica, "team/kept") for replica in REPLICAS} == {kept}
+    assert lab.play().changes == ()
+
+
+def test_what_an_interrupted_run_wrote_is_read_by_the_next(lab: Lab) -> None:
+    # As after a run that ended between a file and the reload or restart.
+    written = {
+        BALANCERS[0]: ["/etc/stronghold/registry-balancer/haproxy.cfg"],
+        BALANCERS[1]: ["/etc/stronghold/registry-balancer/keepalived.conf"],
+        STORE: ["/etc/stronghold/registry-cache/redis.conf"],
+    }
+    for host, files in written.items():
+        lab.on(host, f"touch {' '.join(files)}")
+    assert sorted(lab.play().changes) == [
+        f"{BALANCERS[0]}: Have the running balancer take over its configuration",
+        f"{BALANCERS[1]}: Have the running keepalived take over its configuration",
+        f"{STORE}: Run the cache now and at boot",
+    ]
     assert lab.play().changes == ()
 
 
@@ -308,6 +383,7 @@ SETTINGS = {
             "registry_server_storage: ",
         ),
         ({"registry_endpoint_replicas": [FIRST]}, "registry_endpoint_replicas: "),
+        ({"registry_endpoint_replicas": [SECOND, FIRST, THIRD]}, "but has not the CA that clients trust"),
         # Each host's own, as from a file of its own.
         ({"registry_server_http_secret": "of {{ inventory_hostname }}"}, "registry_server_http_secret: "),
         ({"registry_server_storage": {"s3": {**SETTINGS, "accesskey": "nobody"}}}, "accesskey: "),
@@ -324,6 +400,7 @@ SETTINGS = {
         ({"registry_tls_source": "self_signed"}, "registry_tls_source: "),
         ({"registry_balancer_addresses": {"another": "192.0.2.1"}}, "registry_balancer_addresses: "),
         ({"registry_balancer_mode": "terminate", "registry_tls_source": "provided"}, "registry_tls_"),
+        ({"registry_balancer_floating_address": "2001:db8::5/64"}, "registry_balancer_floating_address: "),
     ],
 )
 def test_bad_input_is_refused(lab: Lab, variables: dict[str, Any], complaint: str) -> None:
@@ -343,3 +420,34 @@ def test_the_replica_that_does_it_for_all_takes_part(lab: Lab, cluster: Cluster,
     run = lab.play("--limit", cluster.replicas[1], fails=True, playbook=playbook)
     assert f"registry_endpoint_replicas: {FIRST} does this for all of them" in run.output
     assert run.changes == ()
+
+
+def test_the_replica_with_the_ca_is_not_removed_alone(lab: Lab, cluster: Cluster) -> None:
+    run = lab.play("--limit", FIRST, fails=True, playbook="teardown", registry_server_purge_data=True)
+    assert f"{FIRST} has the CA of {', '.join(REPLICAS)}" in " ".join(run.output.split())
+    assert run.changes == ()
+    cluster.digest_at(FIRST, "team/kept")
+
+
+# Few hosts
+
+
+def test_a_replica_may_be_a_balancer_as_well(lab: Lab, cluster: Cluster, tmp_path: Path) -> None:
+    address = lab.on(THIRD, "hostname --ip-address")
+    settings = {"registry_server_listen_address": address, "registry_balancer_listen_address": "127.0.0.1"}
+
+    def inventory(state: str) -> tuple[str, str]:
+        path = tmp_path / f"{state}.json"
+        host = {**settings, "registry_balancer_state": state, "registry_balancer_floating_address": ""}
+        path.write_text(json.dumps({"registry_balancers": {"hosts": {THIRD: host}}}))
+        return "--inventory", str(path)
+
+    lab.play(*inventory("present"))
+    assert lab.play(*inventory("present")).changes == ()
+    greet = f"{cluster.curl} --resolve {cluster.registry}:127.0.0.1 https://{cluster.registry}/v2/"
+    ca = lab.on(cluster.client, f"cat {cluster.ca}")
+    lab.on(THIRD, f"echo '{ca}' >/root/ca.crt")
+    lab.on(THIRD, greet.replace(cluster.ca, "/root/ca.crt"))
+    lab.play(*inventory("absent"))
+    lab.play()
+    assert lab.play().changes == ()

@@ -50,8 +50,17 @@ def test_another_swarm_is_refused(lab: Lab) -> None:
     assert run.changes == ()
 
 
+def test_a_move_that_fails_leaves_the_others(lab: Lab, cluster: Cluster) -> None:
+    nowhere = {"http": {"addr": "192.0.2.1:5000"}}
+    lab.play(fails=True, registry_server_config=nowhere, registry_server_start_timeout=5, **SWARM)
+    for replica in (SECOND, THIRD):
+        cluster.digest_at(replica, "team/kept")
+    image = cluster.push("team/between:1")
+    cluster.on_client(f"docker pull {image}")
+
+
 def test_replicas_move_into_a_swarm(lab: Lab, cluster: Cluster) -> None:
-    before = cluster.digest_at(FIRST, "team/kept")
+    before = cluster.digest_at(SECOND, "team/kept")
     lab.play(**SWARM)
     image = cluster.push("team/swarm:1")
     cluster.on_client(f"docker pull {image}")
@@ -66,7 +75,8 @@ def test_replicas_move_into_a_swarm(lab: Lab, cluster: Cluster) -> None:
 
 def test_secrets_are_the_swarms_own(lab: Lab) -> None:
     names = lab.on(FIRST, "docker secret ls --format '{{.Name}}'; docker config ls --format '{{.Name}}'").splitlines()
-    kinds = sorted(name.rpartition("-")[0] for name in names)
+    # Besides those in use there are those that the service could go back to.
+    kinds = sorted({name.rpartition("-")[0] for name in names})
     assert kinds == [
         f"registry-{name}" for name in ("config.yml", "htpasswd", "registry.crt", "registry.key", "trusted.crt")
     ]
@@ -161,6 +171,13 @@ def test_check_and_backup_know_the_swarm(lab: Lab) -> None:
     archives = [lab.on(host, "find /var/backups -name '*-registry-*.tar'") for host in REPLICAS]
     assert archives[0]
     assert archives[1:] == ["", ""]
+
+
+def test_the_node_with_the_ca_is_not_removed_alone(lab: Lab, cluster: Cluster) -> None:
+    run = lab.play("--limit", FIRST, fails=True, playbook="teardown", **SWARM)
+    assert f"{FIRST} has the CA of {', '.join(REPLICAS)}" in " ".join(run.output.split())
+    assert run.changes == ()
+    cluster.digest_at(SECOND, "team/kept")
 
 
 def test_teardown_leaves_the_hosts_as_they_were(lab: Lab) -> None:

@@ -10,23 +10,17 @@ the registry's container, so that the restart at the end of the read-only phase 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.stronghold.registry.plugins.module_utils import _history, _redis
+from ansible_collections.stronghold.registry.plugins.module_utils import _history
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
-from ansible_collections.stronghold.registry.plugins.module_utils._files import (
-    Attributes,
-    read_text,
-    remove_file,
-    write_file,
-)
 from ansible_collections.stronghold.registry.plugins.module_utils._read_only import (
     Container,
     Registry,
+    mend_cache,
     read_only,
     recover,
 )
@@ -36,10 +30,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_stor
     open_storage,
     read_config,
 )
+from ansible_collections.stronghold.registry.plugins.module_utils._stale_cache import Cache
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import DamageError, Storage, damage, needed
-
-STALE = "cache.stale"
-"""In a registry's directory, while its Redis may remember blobs that were collected."""
 
 _BLOB = re.compile(r"^blob eligible for deletion: (?P<digest>\S+)$", re.MULTILINE)
 # Version 3 prints the whole of what it calls a manifest to delete: {repository digest [tags]}.
@@ -64,9 +56,20 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """
     registry = Registry(params["container"], params["directory"])
     container = Container(registry.container)
+    if params.get("only_recover"):
+        with alone(registry.directory):
+            return _recover(registry, check_mode)
     _check(registry, container, params["delete_untagged"])
     with alone(registry.directory, patience=params.get("patience", 0.0)):
         return _collect(registry, container, params, check_mode)
+
+
+def _recover(registry: Registry, check_mode: bool) -> dict[str, Any]:
+    stale = Cache(registry.directory, {}).is_stale
+    if stale and not check_mode:
+        mend_cache(registry)
+    reasons = ["the cache may remember what a collection removed that was interrupted"] if stale else []
+    return {"changed": stale, "reasons": reasons, "blobs": 0, "manifests": 0, "size": 0, "damaged": []}
 
 
 def _collect(registry: Registry, container: Container, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -75,10 +78,11 @@ def _collect(registry: Registry, container: Container, params: Mapping[str, Any]
     if left_over and not check_mode:
         recover(registry)
     config = read_config(registry.config_path)
-    cache = _Cache(registry, config)
+    cache = Cache(registry.directory, config)
     if not check_mode:
         _refuse_writable_replicas(registry, config, params)
-        cache.forget_stale()
+        cache.check()
+        mend_cache(registry)
     with open_storage(config, registry.directory) as storage:
         damaged_before = damage(storage)
         garbage = _report(container, storage, options)
@@ -107,43 +111,6 @@ def _refuse_writable_replicas(registry: Registry, config: Mapping[str, Any], par
             f"{registry.config_path}: the registry is not read-only, so its other replicas may be pushed to as well. "
             "Nothing was collected."
         )
-
-
-class _Cache:
-    """What registries remember in a Redis: of collected blobs they would go on to say that they are there.
-
-    A client would then not push them again, and its image be lost. So that it is forgotten after a collection that was
-    killed as well, a file says that it has to be.
-    """
-
-    def __init__(self, registry: Registry, config: Mapping[str, Any]) -> None:
-        self._config = config
-        self._authorities = read_text(os.path.join(registry.directory, "config", "trusted.crt")) or ""
-        self._used = _redis.is_used(config)
-        self._mark = os.path.join(registry.directory, STALE)
-
-    def forget_stale(self) -> None:
-        """:raises RegistryError: the Redis cannot be reached, with which nothing should be collected either."""
-        if self._used:
-            _redis.check(self._config, self._authorities)
-            if os.path.lexists(self._mark):
-                self._forget()
-
-    @contextlib.contextmanager
-    def stale(self) -> Iterator[None]:
-        """Something is collected meanwhile, perhaps in part."""
-        if not self._used:
-            yield
-            return
-        write_file(self._mark, b"", Attributes(mode=0o600))
-        try:
-            yield
-        finally:
-            self._forget()
-
-    def _forget(self) -> None:
-        _redis.forget(self._config, self._authorities)
-        remove_file(self._mark)
 
 
 def _report(container: Container, storage: Storage, options: list[str]) -> Garbage:

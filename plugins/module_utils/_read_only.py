@@ -30,6 +30,8 @@ from ansible_collections.stronghold.registry.plugins.module_utils._files import 
 from ansible_collections.stronghold.registry.plugins.module_utils._programs import find_program
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_config import parse_file, render
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import WRITABLE_SUFFIX
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import read_config
+from ansible_collections.stronghold.registry.plugins.module_utils._stale_cache import Cache
 
 _VERSION = re.compile(r"\bv?(?P<version>\d+\.\d+\.\d+)")
 HISTORY = "history.jsonl"
@@ -140,6 +142,23 @@ class Container:
             if time.monotonic() > deadline:
                 raise RegistryError(f"container: {self.name} does not run again; see docker logs {self.name}.")
 
+    def end_jobs(self) -> None:
+        """End what else runs in it, such as a collection that was left over, by having it begin anew.
+
+        :raises RegistryError: it does not run again.
+        """
+        reference = self._running()
+        if reference == self.name:
+            self.restart()
+        elif reference is not None:
+            self._docker("stop", reference)
+            deadline = time.monotonic() + _START
+            # The swarm makes another one in its place.
+            while self._running() in (None, reference):
+                if time.monotonic() > deadline:
+                    raise RegistryError(f"container: {self.name} does not run again; see docker service ps.")
+                time.sleep(0.5)
+
     def _registry(self, *arguments: str) -> str:
         reference = self._reference()
         program = self._docker("inspect", "--format", "{{.Path}}", reference).strip()
@@ -219,15 +238,32 @@ def _leave(number: int, _frame: object) -> None:
 
 
 def recover(registry: Registry) -> None:
-    """Let the registry be written to again. The restart also ends a collection that still runs, and empties caches."""
+    """Let the registry be written to again. The restart also ends a collection that still runs, and empties caches.
+
+    :raises RegistryError: a Redis still has to forget what was collected; then nobody can push.
+    """
     text = read_text(registry.writable_path)
     if text is None:
         return
+    mend_cache(registry)
     # Another run may have configured the registry since.
     if read_text(registry.config_path) == _read_only_text(text):
         write_file(registry.config_path, text.encode("utf-8"), Attributes())
     Container(registry.container).restart()
     remove_file(registry.writable_path)
+
+
+def mend_cache(registry: Registry) -> None:
+    """Where a collection was interrupted, have the registry's Redis forget what it may have removed.
+
+    Only while it is read-only still: nothing more may be collected after that, and nobody push before.
+
+    :raises RegistryError: the Redis cannot be reached.
+    """
+    cache = Cache(registry.directory, {})
+    if cache.is_stale:
+        Container(registry.container).end_jobs()
+        Cache(registry.directory, read_config(registry.config_path)).forget()
 
 
 def _read_only_text(text: str) -> str:

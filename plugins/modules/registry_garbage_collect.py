@@ -16,8 +16,9 @@ description:
   - Otherwise the registry is restarted as one that can only be pulled from, its garbage collected, and restarted as it
     was, which also empties a cache in its memory. Each restart takes about a second. Pushes fail meanwhile, those that
     have begun as well.
-  - Whatever goes wrong, the registry ends as it was. Where this module is killed, or the host goes down, the registry
-    comes back as one to pull from, and the next run, or one of the role registry_server, lets it be pushed to again.
+  - Whatever goes wrong, the registry ends as it was, unless its cache is a Redis that can't be reached any more. Then,
+    and where this module is killed or the host goes down, it is one to pull from, and the next run, or one of the role
+    registry_server, lets it be pushed to again.
   - Then reads every tagged manifest, and looks for everything that these need, images for all platforms included.
 attributes:
   check_mode:
@@ -56,6 +57,12 @@ options:
   shared:
     description:
       - Whether other replicas share the storage. All of them have to be read-only then, which is looked at here alone.
+    type: bool
+    default: false
+  only_recover:
+    description:
+      - Collect nothing. Where a collection was interrupted that may have removed what a cache in Redis remembers, end
+        what of it still runs, and have the Redis forget, before the registry is configured to be pushed to again.
     type: bool
     default: false
 notes:
@@ -115,6 +122,7 @@ ARGUMENT_SPEC = {
     "directory": {"type": "path", "required": True},
     "delete_untagged": {"type": "bool", "default": False},
     "shared": {"type": "bool", "default": False},
+    "only_recover": {"type": "bool", "default": False},
 }
 
 

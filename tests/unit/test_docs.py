@@ -35,7 +35,8 @@ MAKE_VARIABLES = {"HOST", "PURGE", "ARGS", "SCENARIO"}
 
 OTHER_PROGRAMS = {
     *("ansible-galaxy", "ansible-vault", "ansible-doc", "ansible-builder", "docker", "podman", "skopeo", "kubectl"),
-    *("openssl", "tar", "gpg", "journalctl", "systemctl", "htpasswd", "pip", "python3", "git", "curl", "sha256sum", "install"),
+    *("openssl", "tar", "gpg", "journalctl", "systemctl", "htpasswd", "pip", "python3", "git", "curl", "sha256sum"),
+    "install",
 }
 """What else is typed; not of this collection, so not looked at any further."""
 
