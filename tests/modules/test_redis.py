@@ -9,11 +9,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._redis import check, forget, is_used
+from ansible_collections.stronghold.registry.plugins.module_utils._stale_cache import Cache
 
 from .registry import Authority
 
@@ -101,6 +103,36 @@ def test_encrypted(cli: Cli, authority: Authority) -> None:
 def test_nobody_there() -> None:
     with pytest.raises(RegistryError, match=r"redis: 127\.9\.0\.3:9 cannot be reached"):
         check(config(addr="127.9.0.3:9"))
+
+
+def test_what_was_collected_is_forgotten_before_anybody_may_push(cli: Cli, tmp_path: Path) -> None:
+    using: dict[str, Any] = {"storage": {"cache": {"blobdescriptor": "redis"}}}
+    cache = Cache(str(tmp_path), {**using, **config()})
+    with cache.stale():
+        assert cache.is_stale
+        cli("SET", "blobs::sha256:1", "1")
+    assert not cache.is_stale
+    assert cli("EXISTS", "blobs::sha256:1") == "0"
+    gone = Cache(str(tmp_path), {**using, **config(addr="127.9.0.3:9")})
+    with (
+        pytest.raises(RegistryError, match=rf"cannot be reached.* nobody .* remove {gone.mark}"),
+        gone.stale(),
+    ):
+        pass
+    # Until it can be, whoever starts the next run.
+    assert cache.is_stale
+    cache.forget()
+    assert not cache.is_stale
+
+
+def test_without_a_redis_nothing_is_marked(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path), {"storage": {}})
+    with cache.stale():
+        assert not cache.is_stale
+    # One that was taken away remembers nothing for this registry any more.
+    Path(cache.mark).touch()
+    cache.forget()
+    assert not cache.is_stale
 
 
 @pytest.mark.parametrize(
