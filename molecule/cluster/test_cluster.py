@@ -213,7 +213,7 @@ def test_a_replica_that_no_balancer_reaches_stops_each_run(lab: Lab, cluster: Cl
 def test_a_run_that_begins_late_replaces_no_two_at_once(lab: Lab) -> None:
     task = "Provide or remove the registry"
     run = lab.play("--start-at-task", task, fails=True, registry_server_realm="Another Realm")
-    assert f"{', '.join(REPLICAS)} would be replaced at the same time" in " ".join(run.output.split())
+    assert "would be replaced at the same time" in " ".join(run.output.split())
     assert run.changes == ()
 
 
