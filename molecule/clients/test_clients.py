@@ -9,6 +9,7 @@ Each test begins with the hosts as the former one left them.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -242,6 +243,21 @@ def test_programs_of_the_host_trust_it_when_asked(lab: Lab) -> None:
     for host in CLIENTS:
         lab.on(host, ask)
         lab.on(host, f"python3 -c \"import urllib.request as r; r.urlopen('https://{REGISTRY}/')\"")
+    # Nor any longer than it is.
+    lab.play("--limit", ",".join(CLIENTS))
+    for host in CLIENTS:
+        lab.on(host, ask, fails=True)
+
+
+def test_without_its_trust_anchor_no_client_is_cut_off(lab: Lab, tmp_path: Path) -> None:
+    lacking: dict[str, Any] = {
+        "registry_endpoint_trust_anchor": str(tmp_path / "ca.crt"),
+        "registry_client_login": False,
+    }
+    run = lab.play("--limit", ",".join(CLIENTS), fails=True, **lacking)
+    assert "is not signed by a CA of this system" in " ".join(run.output.split())
+    assert run.changes == ()
+    pulled(lab)
 
 
 def test_two_registries_stay_apart(lab: Lab) -> None:

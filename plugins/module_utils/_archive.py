@@ -99,27 +99,38 @@ def extract(stream: IO[bytes], directory: str) -> Contents:
     :raises RegistryError: the archive is none, is cut off or is damaged.
     """
     found: dict[str, str] = {}
+    listed: Optional[bytes] = None
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
+                if listed is not None:
+                    # That of an archive that was once extracted by hand, and of no use.
+                    found[LIST], listed = hashlib.sha256(listed).hexdigest(), None
                 if member.name == LIST:
-                    return _checked(_listed(archive, member), found)
+                    listed = _listed(archive, member)
+                    continue
                 path = _below(directory, member)
                 if member.isdir():
                     os.mkdir(path, 0o700)
                     _own(path, member)
                 else:
                     found[member.name] = _extract_file(archive, member, path)
+        if listed is None:
+            raise RegistryError("it is cut off: the list at its end is missing")
+        return _checked(_parsed(listed), found)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise RegistryError(f"it is damaged or cut off ({error})") from error
-    raise RegistryError("it is cut off: the list at its end is missing")
 
 
-def _listed(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Contents:
+def _listed(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     stream = archive.extractfile(member)
     if stream is None or member.size > _LONGEST_LIST:
         raise RegistryError("the list at its end is damaged")
-    data: dict[str, Any] = json.loads(stream.read())
+    return stream.read()
+
+
+def _parsed(listed: bytes) -> Contents:
+    data: dict[str, Any] = json.loads(listed)
     if data.get("format") != FORMAT:
         raise RegistryError(f"it has the format {data.get('format')}, this collection reads {FORMAT}")
     return Contents(**data)

@@ -36,6 +36,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._registry_stor
     open_storage,
     read_config,
 )
+from ansible_collections.stronghold.registry.plugins.module_utils._stale_cache import Cache
 from ansible_collections.stronghold.registry.plugins.module_utils._storage import damage
 
 _CONFIG = "config/config.yml"
@@ -44,6 +45,7 @@ _UPLOADS = "_uploads"
 
 _STAGING = ".restoring"
 _FORMER = ".before-restore"
+_NOT_KEPT = (_UPLOADS, _STAGING, _FORMER)
 _MODE = 0o755
 _FSTAB_FIELDS = 2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -57,17 +59,20 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     directory, target, name = params["directory"], params["backup_directory"], params["container"]
     _check_backup(params)
     registry = Registry(name, directory)
-    damaged = _damaged(registry)
-    size = _size(directory)
-    _check_space("backup_directory", target, size)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    suffix = ".tar" + (_archive.ENCRYPTED_SUFFIX if params["passphrase"] else "")
-    # Registries of several hosts, mostly of the same name, may share a directory.
-    prefix = f"{platform.node()}-{name}"
-    path = os.path.join(target, f"{prefix}-{stamp}{suffix}")
-    expired = _expired(target, prefix, params["keep"], path)
-    if not check_mode:
-        with alone(directory, patience=params.get("patience", 0.0)):
+    # Whoever else backs up has to be waited for first: the name tells when, and what is too old is counted then.
+    with contextlib.nullcontext() if check_mode else alone(directory, patience=params.get("patience", 0.0)):
+        damaged = _damaged(registry)
+        size = _size(directory)
+        # Registries of several hosts, mostly of the same name, may share a directory.
+        prefix = f"{platform.node()}-{name}"
+        if not check_mode:
+            _remove_parts(target, prefix)
+        _check_space("backup_directory", target, size)
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        suffix = ".tar" + (_archive.ENCRYPTED_SUFFIX if params["passphrase"] else "")
+        path = os.path.join(target, f"{prefix}-{stamp}{suffix}")
+        expired = _expired(target, prefix, params["keep"], path)
+        if not check_mode:
             if is_left_over(registry.config_path):
                 recover(registry)
             with _part_of(path) as part:
@@ -75,10 +80,10 @@ def back_up(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
                     _write(directory, part, name, params["passphrase"])
                     damaged = _damaged(registry)
                 os.replace(part, path)
-        for old in expired:
-            os.unlink(old)
-        size = os.path.getsize(path)
-        _history.add(registry.history_path, "backup", archive=path, size=size, damaged=len(damaged))
+            for old in expired:
+                os.unlink(old)
+            size = os.path.getsize(path)
+            _history.add(registry.history_path, "backup", archive=path, size=size, damaged=len(damaged))
     return {
         "changed": True,
         "reasons": [f"{path}: is made anew", *(f"{old}: {params['keep']} newer ones are kept" for old in expired)],
@@ -97,7 +102,9 @@ def _check_backup(params: Mapping[str, Any]) -> None:
             f"backup_directory: {target} is not there. It is not made, since it may be a file system that is not "
             "mounted; mount or make it."
         )
-    _check_mounted(target)
+    _check_mounted("backup_directory", target)
+    # An archive of the empty place would take that of a good one.
+    _check_mounted("directory", Registry(params["container"], directory).data_directory)
     if (os.path.realpath(target) + os.sep).startswith(os.path.realpath(directory) + os.sep):
         raise RegistryError(f"backup_directory: {target} lies in {directory}, with which it would be lost.")
     if params["keep"] < 0:
@@ -105,7 +112,7 @@ def _check_backup(params: Mapping[str, Any]) -> None:
     _check_name(params["container"])
 
 
-def _check_mounted(target: str) -> None:
+def _check_mounted(parameter: str, target: str) -> None:
     """:raises RegistryError: by /etc/fstab (fstab(5)) a file system belongs there that is not mounted."""
     for line in (read_text("/etc/fstab") or "").splitlines():
         fields = line.split()
@@ -118,7 +125,7 @@ def _check_mounted(target: str) -> None:
             continue
         place = fields[1].replace("\\040", " ")
         if (os.path.realpath(target) + os.sep).startswith(place.rstrip("/") + os.sep) and not os.path.ismount(place):
-            raise RegistryError(f"backup_directory: {place} is not mounted, which /etc/fstab has; mount it.")
+            raise RegistryError(f"{parameter}: {place} is not mounted, which /etc/fstab has; mount it.")
 
 
 def _damaged(registry: Registry) -> list[str]:
@@ -144,9 +151,15 @@ def _check_space(parameter: str, directory: str, size: int) -> None:
 
 
 def _size(directory: str) -> int:
-    return sum(
-        os.lstat(os.path.join(top, name)).st_size for top, _directories, files in os.walk(directory) for name in files
-    )
+    """How many bytes an archive of it may have, at least where its files are many."""
+    size = 0
+    for top, directories, files in os.walk(directory):
+        directories[:] = [name for name in directories if name not in _NOT_KEPT]
+        for name in files:
+            # The registry takes away what it has put together.
+            with contextlib.suppress(FileNotFoundError):
+                size += os.lstat(os.path.join(top, name)).st_size
+    return size
 
 
 @contextmanager
@@ -171,10 +184,18 @@ def _part_of(path: str) -> Iterator[str]:
             os.unlink(part)
 
 
+def _remove_parts(target: str, prefix: str) -> None:
+    """Remove what backups have left that were killed."""
+    part = re.compile(rf"{re.escape(prefix)}-[0-9]{{8}}T[0-9]{{6}}Z\.tar(\.gpg)?\.part")
+    for entry in os.listdir(target):
+        if part.fullmatch(entry):
+            os.unlink(os.path.join(target, entry))
+
+
 def _write(directory: str, part: str, name: str, passphrase: str) -> None:
     contents = _archive.Contents(name)
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as target:
             with contextlib.ExitStack() as stack:
                 stream: IO[bytes] = target
@@ -193,9 +214,9 @@ def _entries(directory: str) -> Iterator[tuple[str, str]]:
     # While it is read-only, its own configuration lies beside the one for that time.
     writable = _CONFIG + WRITABLE_SUFFIX
     places = {writable: _CONFIG}
-    left_out = {HISTORY, *([_CONFIG] if os.path.exists(os.path.join(directory, writable)) else [])}
+    left_out = {HISTORY, _archive.LIST, *([_CONFIG] if os.path.exists(os.path.join(directory, writable)) else [])}
     for top, directories, files in os.walk(directory):
-        directories[:] = sorted(name for name in directories if name not in (_UPLOADS, _STAGING, _FORMER))
+        directories[:] = sorted(name for name in directories if name not in _NOT_KEPT)
         for name in directories + sorted(files):
             path = os.path.join(top, name)
             place = os.path.relpath(path, directory)
@@ -313,7 +334,10 @@ def _stage(archive: str, staging: str, passphrase: str) -> tuple[int, list[str]]
     os.mkdir(staging, 0o700)
     try:
         contents = _extract(archive, staging, passphrase)
-        damaged = _damaged(Registry(contents.name, staging))
+        registry = Registry(contents.name, staging)
+        damaged = _damaged(registry)
+        # What was pushed after the archive was made is remembered, and not there.
+        Cache(staging, read_config(registry.config_path)).make_stale()
     except (RegistryError, OSError) as error:
         shutil.rmtree(staging)
         what = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error).rstrip(".")

@@ -51,6 +51,7 @@ ARGUMENTS: dict[str, Any] = {
             "renew_before": {"type": "int", "default": 400},
         },
     },
+    "ca_stays": {"type": "bool", "default": False},
     "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
     "key_size": {"type": "int"},
     "subject": {"type": "dict", "default": {}},

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -200,8 +201,12 @@ class Needs:
     """What a running engine needs, and reasons for it that are no changes of the file."""
 
     reload: bool = False
-    restart: bool = False
+    restart_keys: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+
+    @property
+    def restart(self) -> bool:
+        return bool(self.restart_keys)
 
 
 @dataclass(frozen=True)
@@ -525,8 +530,8 @@ def _lingers(key: str, value: object, info: Object) -> bool:
 
 def engine_needs(before: Object, after: Object, config: Object, engine: Engine) -> Needs:
     """What a running engine needs to do as the file says; one that is not running needs nothing."""
-    reload_required = restart_required = False
-    reasons = []
+    reload_required = False
+    restart_keys, reasons = [], []
     flagged = {flag.key for flag in engine.flags}
     for key in config if engine.running else ():
         changed = not same(selected(before, {key: None}), selected(after, {key: None}))
@@ -538,8 +543,29 @@ def engine_needs(before: Object, after: Object, config: Object, engine: Engine) 
         elif changed and key in RELOADED and (key in after or key in RESET_BY_RELOAD or key in NEUTRAL):
             reload_required = True
         elif changed:
-            restart_required = True
-    return Needs(reload=reload_required, restart=restart_required, reasons=tuple(reasons))
+            restart_keys.append(key)
+    return Needs(reload=reload_required, restart_keys=tuple(restart_keys), reasons=tuple(reasons))
+
+
+def _memory_path(path: str) -> str:
+    """What is remembered of a daemon.json until the engine is restarted, or the host."""
+    return f"/run/stronghold.registry{os.path.realpath(path).replace('/', '-')}.waiting"
+
+
+def keys_that_wait(path: str, engine: Engine) -> list[str]:
+    """The keys that former runs have changed, and the engine that runs now has not read."""
+    try:
+        remembered = json.loads(read_text(_memory_path(path)) or "{}")
+    except ValueError:
+        return []
+    return list(remembered["keys"]) if engine.process and remembered.get("process") == engine.process else []
+
+
+def _remember_keys(path: str, engine: Engine, keys: Sequence[str]) -> None:
+    # The engine does not tell of all keys what it has, and only root can write there.
+    if os.geteuid() == 0:
+        content = json.dumps({"process": engine.process, "keys": list(dict.fromkeys(keys))})
+        write_file(_memory_path(path), content.encode("utf-8"), Attributes(mode=0o600))
 
 
 def _differs(key: str, value: object, info: Object) -> bool:
@@ -663,14 +689,19 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "install one, or set registry_docker_install of the role registry_docker to true."
         )
     service = service_state()
-    made = plan(request, observe(request.path, params["docker_socket"]))
+    engine = observe(request.path, params["docker_socket"])
+    made = plan(request, engine)
     check_content(made)
     backup = backup_path(made)
+    waiting = keys_that_wait(request.path, engine)
     if not check_mode:
+        if made.needs.restart:
+            _remember_keys(request.path, engine, [*waiting, *made.needs.restart_keys])
         apply(made)
     return {
         "changed": made.changed,
-        "reasons": made.all_reasons,
+        "reasons": made.all_reasons
+        + [f"{key}: was changed after the running engine was started, restart it" for key in waiting],
         "config": masked_object(selected(made.after or {}, request.mentioned)),
         "keys": sorted(made.after or {}),
         "backup_file": backup,
@@ -679,7 +710,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "enabled": service.enabled,
         "systemd": service.systemd,
         "reload_required": made.needs.reload,
-        "restart_required": made.needs.restart,
+        "restart_required": made.needs.restart or bool(waiting),
         "placeholders": list(made.placeholders),
         "diff": diff(made),
     }

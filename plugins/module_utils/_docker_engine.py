@@ -93,6 +93,8 @@ class Engine:
     running: bool = False
     flags: tuple[Flag, ...] = ()
     info: dict[str, Any] | None = field(default=None, repr=False)
+    process: str = ""
+    """Which process it is: its number, and when it was started, in ticks since the host was."""
 
     def flags_for(self, keys: Iterable[str]) -> list[Flag]:
         wanted = set(keys)
@@ -104,12 +106,15 @@ def observe(config_path: str, socket_path: str) -> Engine:
 
     The socket is asked only where such a process is there, as connecting may make systemd start the engine.
     """
-    running = running_flags(config_path)
+    process, running = next(
+        ((process, flags) for process, flags in _all_running() if _reads(flags, config_path)), ("", None)
+    )
     configured = configured_flags(config_path)
     return Engine(
         running=running is not None,
         flags=(*configured, *(running or ())),
         info=None if running is None else engine_info(socket_path),
+        process=process,
     )
 
 
@@ -171,18 +176,18 @@ def running_flags(config_path: str) -> tuple[Flag, ...] | None:
 
     A dockerd in another mount namespace (in a container, or rootless) reads another file of that name.
     """
-    return next((flags for flags in _all_running_flags() if _reads(flags, config_path)), None)
+    return next((flags for _process, flags in _all_running() if _reads(flags, config_path)), None)
 
 
 def may_be_asked(socket_path: str) -> bool:
     """Whether an engine may answer. Where none runs, systemd could start one for whoever connects to its socket."""
     if not _is_socket(socket_path):
         return False
-    return any(True for _flags in _all_running_flags()) or not os.path.isdir("/run/systemd/system")
+    return any(True for _found in _all_running()) or not os.path.isdir("/run/systemd/system")
 
 
-def _all_running_flags() -> Iterator[tuple[Flag, ...]]:
-    """The flags of each dockerd that root runs in this mount namespace; anybody can call a process so."""
+def _all_running() -> Iterator[tuple[str, tuple[Flag, ...]]]:
+    """Each dockerd that root runs in this mount namespace, with its flags; anybody can call a process so."""
     for directory in glob.glob("/proc/[0-9]*"):
         try:
             arguments = _arguments(directory)
@@ -192,10 +197,13 @@ def _all_running_flags() -> Iterator[tuple[Flag, ...]]:
                 continue
             if os.readlink(f"{directory}/ns/mnt") != os.readlink("/proc/self/ns/mnt"):
                 continue
+            # The fields after the name, which is in brackets and may hold anything (proc(5)).
+            started = _read_bytes(f"{directory}/stat").rpartition(b")")[2].split()[19].decode("ascii")
         except OSError:
             # It ended meanwhile, or is another user's.
             continue
-        yield parse_flags(arguments[1:], f"the running dockerd (process {os.path.basename(directory)})")
+        number = os.path.basename(directory)
+        yield f"{number} {started}", parse_flags(arguments[1:], f"the running dockerd (process {number})")
 
 
 @dataclass(frozen=True)
@@ -213,7 +221,7 @@ def service_state(root: str = "") -> Service:
         told = _run("systemctl", "show", "docker.service", "--property=ActiveState,UnitFileState").stdout.split()
         return Service("ActiveState=active" in told, "UnitFileState=enabled" in told, systemd=True)
     linked = bool(glob.glob(f"{root}/etc/rc[2-5].d/S[0-9][0-9]docker"))
-    return Service(active=any(True for _flags in _all_running_flags()), enabled=linked)
+    return Service(active=any(True for _found in _all_running()), enabled=linked)
 
 
 def configured_flags(config_path: str, root: str = "") -> tuple[Flag, ...]:

@@ -60,14 +60,18 @@ def renew(settings: dict[str, Any]) -> list[str]:
         result = _x509.run(settings["renew"], check_mode=False)
     reasons: list[str] = result["reasons"]
     container = Container(settings["container"])
-    # By time, so that a renewal that was interrupted before its restart gets one the next day.
-    written = datetime.fromtimestamp(os.stat(settings["renew"]["path"]).st_mtime, timezone.utc)
-    if container.runs() and written.strftime("%Y-%m-%dT%H:%M:%S") >= container.started()[:_SECOND]:
-        container.restart()
-        _history.add(
-            Registry(settings["container"], settings["directory"]).history_path, "renew", not_after=result["not_after"]
-        )
-        reasons = [*reasons, f"{settings['container']}: is restarted, to serve the certificate"]
+    # A restart would end a backup or collection that goes on.
+    with alone(settings["directory"], patience=_PATIENCE):
+        # By time, so that a renewal that was interrupted before its restart gets one the next day.
+        written = datetime.fromtimestamp(os.stat(settings["renew"]["path"]).st_mtime, timezone.utc)
+        if container.runs() and written.strftime("%Y-%m-%dT%H:%M:%S") >= container.started()[:_SECOND]:
+            container.restart()
+            _history.add(
+                Registry(settings["container"], settings["directory"]).history_path,
+                "renew",
+                not_after=result["not_after"],
+            )
+            reasons = [*reasons, f"{settings['container']}: is restarted, to serve the certificate"]
     return reasons
 
 

@@ -169,7 +169,9 @@ def parse_file(text: str, path: str) -> tuple[Line, ...]:
     :raises RegistryError: a line that the registry would stumble over: every request would be answered 400.
     """
     lines = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Names may hold what Python takes for the end of a line as well.
+    texts = text.removesuffix("\n").split("\n") if text else []
+    for number, line in enumerate((each.removesuffix("\r") for each in texts), start=1):
         stripped = line.strip()
         name, colon, _rest = stripped.partition(":")
         if not stripped or stripped.startswith("#"):

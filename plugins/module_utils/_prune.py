@@ -9,7 +9,7 @@ import http.client
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -20,6 +20,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._connection im
 )
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_client import Client, Credentials
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_storage import open_storage, read_config
 from ansible_collections.stronghold.registry.plugins.module_utils._retention import (
     Plan,
@@ -50,11 +51,19 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         if not params["allow_empty"]:
             _refuse_empty(plans)
         if not check_mode:
-            for each in plans:
-                pruning.delete(each)
+            # Whoever restarts the registry meanwhile would cut a deletion off, and leave a tag without its manifest.
+            with alone(params["directory"]) if params["directory"] else nullcontext():
+                for each in plans:
+                    pruning.delete(each)
     return {
         "changed": any(each.manifests for each in plans),
         "reasons": [reason for each in plans for reason in explain(each)],
+        "warnings": [
+            f"{each.repository}: nothing goes from here, since a manifest is damaged or was deleted, and nobody knows "
+            "what it needs. Push its tags again or delete them; check names those that can't be pulled."
+            for each in plans
+            if each.damaged
+        ],
         "repositories": [_told(each) for each in plans],
     }
 
@@ -114,15 +123,17 @@ class Pruning:
             return
         planned, each.manifests = each.manifests, []
         known: set[tuple[str, str]] = set()
-        still: set[str] = set()
+        now = Plan(each.repository)
         for digest in planned:
             # A tag may have been pushed since, for which one of these manifests is needed now.
             self.storage.refresh(each.repository)
             tags = {(tag.name, tag.digest) for tag in self.storage.tags(each.repository)}
             if not known or tags - known:
-                still = set(self._plan(each.repository).manifests)
+                now = self._plan(each.repository)
             known = tags
-            if digest not in still:
+            # What was only needed by an index that is gone by now has no tag any more, and goes as planned.
+            is_same = now.pushed.get(digest) == each.pushed.get(digest)
+            if now.damaged or digest in now.needed or not (is_same or digest in now.manifests):
                 continue
             path = f"/v2/{each.repository}/manifests/{digest}"
             reply = self.client.request("DELETE", path, credentials=self.credentials)
@@ -137,7 +148,7 @@ class Pruning:
 
 
 def _refuse_empty(plans: Sequence[Plan]) -> None:
-    emptied = [each.repository for each in plans if each.pruned and not each.kept]
+    emptied = [each.repository for each in plans if each.empties()]
     if emptied:
         raise RegistryError(
             f"rules: they keep no tag of {', '.join(emptied)}. Mend them, or confirm with allow_empty that these "

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may change a registry: nobody but the job for which it is read-only at present.
 
-The lock is on the registry's directory, which its container does not see, and ends with the process that holds it,
-however that ends.
+The lock ends with the process that holds it, however that ends. Only root can open it: others could hold a lock that is
+open to them for as long as they like.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from ansible_collections.stronghold.registry.plugins.module_utils._errors import
 WRITABLE_SUFFIX = ".writable"
 """Beside config.yml, what it is again after the job."""
 
+_LOCKS = "/run/stronghold.registry"
+"""What the names of locks begin with; the registry's directory follows."""
+
 _PAUSE = 1.0
 
 
@@ -34,7 +37,7 @@ def alone(directory: str, *, patience: float = 0.0) -> Iterator[None]:
     if not os.path.isdir(directory):
         yield
         return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = _open(directory)
     try:
         end = time.monotonic() + patience
         while not _is_locked(descriptor):
@@ -47,6 +50,18 @@ def alone(directory: str, *, patience: float = 0.0) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(directory: str) -> int:
+    if os.geteuid() != 0:
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    path = lock_path(directory)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def lock_path(directory: str) -> str:
+    """Root's lock of a registry's directory, whatever links lead there."""
+    return f"{_LOCKS}{os.path.realpath(directory).replace('/', '-')}.lock"
 
 
 def _is_locked(descriptor: int) -> bool:

@@ -53,7 +53,9 @@ class Repository:
 class Plan:
     """What is to happen to one repository.
 
-    *kept* and *pruned* tell why, by tag. *manifests* are the digests to delete, each before those that it needs.
+    *kept* and *pruned* tell why, by tag. *manifests* are the digests to delete, each before those that it needs. What
+    kept tags *need* stays, and *pushed* tells of all that is there when it was pushed. Where a manifest is damaged,
+    the plan is to do nothing, since nobody knows what it needs.
     """
 
     repository: str
@@ -61,6 +63,18 @@ class Plan:
     pruned: dict[str, str] = field(default_factory=dict)
     manifests: list[str] = field(default_factory=list)
     untagged: int = 0
+    needed: set[str] = field(default_factory=set)
+    pushed: Mapping[str, float] = field(default_factory=dict)
+    damaged: bool = False
+
+    def empties(self) -> bool:
+        """Whether no image is left of some, whatever signatures are."""
+        return any(not is_attached(tag) for tag in self.pruned) and all(is_attached(tag) for tag in self.kept)
+
+
+def is_attached(tag: str) -> bool:
+    """Whether a tag is that of a signature or the like."""
+    return _ATTACHED.fullmatch(tag) is not None
 
 
 def parse_age(text: object, path: str) -> int:
@@ -125,14 +139,17 @@ def plan(repository: Repository, rule: Rule, always_keep: Sequence[str], now: fl
 
     *now* is in seconds since the epoch.
     """
-    result = Plan(repository.name)
+    result = Plan(repository.name, pushed=repository.pushed)
     for tag, reason in _kept(repository, rule, always_keep, now):
         result.kept[tag.name] = reason
     if not _is_readable(repository):
         for tag in repository.tags:
             result.kept.setdefault(tag.name, "a manifest here is damaged, so nobody knows what it needs")
+        result.damaged = True
         return result
-    needed = _with_all_below((tag.digest for tag in repository.tags if tag.name in result.kept), repository.manifests)
+    result.needed = needed = _with_all_below(
+        (tag.digest for tag in repository.tags if tag.name in result.kept), repository.manifests
+    )
     _add_attached(needed, repository)
     going = _untagged(repository, rule, now) - needed
     result.untagged = len(going)
@@ -164,6 +181,9 @@ def _kept(repository: Repository, rule: Rule, always_keep: Sequence[str], now: f
             yield tag, "always kept"
         elif _matches(tag.name, rule.keep_tags):
             yield tag, "its name is kept"
+        # It stays and goes with what it belongs to, however new it is.
+        elif _subject(tag) in repository.pushed:
+            continue
         elif rule.keep_younger_than is not None and now - tag.pushed < rule.keep_younger_than:
             yield tag, f"pushed {_days(now - tag.pushed)} ago"
         elif _subject(tag):

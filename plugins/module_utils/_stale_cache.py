@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the stronghold.registry authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What registries remember in a Redis of blobs that a collection removes.
+"""What registries remember in a Redis of blobs that a collection removes, or that a restored storage has not.
 
 They would go on to say that these are there, so a client would not push them again, and its image be lost. So that it
 is forgotten after a collection that was killed as well, a file says that it has to be, before anybody may push.
@@ -43,20 +43,23 @@ class Cache:
 
     @property
     def is_stale(self) -> bool:
-        """Whether a collection was interrupted, or is going on."""
+        """Whether a collection was interrupted or is going on, or the storage was restored."""
         return os.path.lexists(self.mark)
+
+    def make_stale(self) -> None:
+        """Remember that it has to forget."""
+        if self._used:
+            write_file(self.mark, b"", Attributes(mode=0o600))
 
     @contextmanager
     def stale(self) -> Iterator[None]:
         """Something is collected meanwhile, perhaps in part."""
-        if not self._used:
-            yield
-            return
-        write_file(self.mark, b"", Attributes(mode=0o600))
+        self.make_stale()
         try:
             yield
         finally:
-            self.forget()
+            if self.is_stale:
+                self.forget()
 
     def forget(self) -> None:
         """:raises RegistryError: it cannot be reached, so that nobody must push yet."""
@@ -65,7 +68,7 @@ class Cache:
                 _redis.forget(self._config, self._authorities)
         except RegistryError as error:
             raise RegistryError(
-                f"{error} It may remember blobs that were collected, so nobody can push until it has forgotten them. "
+                f"{error} It may remember blobs that are gone, so nobody can push until it has forgotten them. "
                 f"Mend it and run site.yml; or empty it by hand, remove {self.mark}, and run site.yml."
             ) from error
         remove_file(self.mark)

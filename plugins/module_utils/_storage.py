@@ -29,6 +29,12 @@ _MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
+_IMAGES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    _ARTIFACT,
+)
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 """Manifests that only a registry before version 3 serves."""
 
@@ -85,22 +91,25 @@ def parse_manifest(digest: str, content: bytes) -> Manifest:
         if data.get("schemaVersion") == 1:
             layers = tuple({layer["blobSum"]: Descriptor(layer["blobSum"]) for layer in data["fsLayers"]}.values())
             return Manifest(digest, SCHEMA_1, len(content), blobs=layers)
-        listed = [_descriptor(item) for item in data.get("manifests") or ()]
+        # Other keys than those of its kind mean nothing to registries and clients, whatever is in them.
+        kind = str(data.get("mediaType", ""))
+        listed = [_descriptor(item) for item in (data.get("manifests") if kind not in _IMAGES else ()) or ()]
         held = [data["config"]] if data.get("config") else []
+        layers = data.get("blobs" if kind == _ARTIFACT else "layers") or ()
         # Layers with URLs are to be had elsewhere, and seldom here.
-        held += [layer for layer in data.get("layers") or data.get("blobs") or () if not layer.get("urls")]
+        held += [layer for layer in layers if not layer.get("urls")]
         blobs = [_descriptor(item) for item in held] + [item for item in listed if not item.is_manifest]
         subject = (data.get("subject") or {}).get("digest", "")
         return Manifest(
             digest,
-            str(data.get("mediaType", "")),
+            kind,
             len(content),
             _unique(item for item in listed if item.is_manifest),
             _unique(blobs),
             subject if isinstance(subject, str) and _DIGEST.fullmatch(subject) else "",
         )
     # Whoever may push decides what stands there, and how deep it is nested.
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DamageError(f"manifest {digest} is none") from error
 
 
@@ -156,6 +165,11 @@ class Storage:
                 if digest:
                     found[digest] = pushed
         return found
+
+    def has_revision(self, repository: str, digest: str) -> bool:
+        """Whether a manifest is one of this repository, which may hold its tag and not itself."""
+        algorithm, _colon, digits = digest.partition(":")
+        return self._files.status(f"{self._of(repository, 'revisions')}/{algorithm}/{digits}/link") is not None
 
     def refresh(self, repository: str) -> None:
         """See anew what a repository has: of a bucket, only what was there at first is seen otherwise."""
@@ -224,11 +238,11 @@ class Storage:
 
     def _linked(self, path: str) -> tuple[str, float]:
         """The digest that a link holds, and when it was written; none where it was just taken away."""
-        status = self._files.status(path)
+        content, written = self._files.read_dated(path)
         with contextlib.suppress(UnicodeDecodeError):
-            digest = (self._files.read(path) or b"").decode("ascii").strip() if status else ""
-            if status and _DIGEST.fullmatch(digest):
-                return digest, status.written
+            digest = (content or b"").decode("ascii").strip()
+            if _DIGEST.fullmatch(digest):
+                return digest, written
         return "", 0.0
 
     def _sha256(self, digest: str) -> str:
@@ -248,6 +262,8 @@ def damage(storage: Storage, *, content: bool = False) -> list[str]:
     for repository in storage.repositories():
         for tag in storage.tags(repository):
             fault = inspection.fault(tag.digest)
+            if not fault and not storage.has_revision(repository, tag.digest):
+                fault = f"manifest {tag.digest} was deleted"
             if fault:
                 found.append(f"{repository}:{tag.name} can't be pulled: {fault}.")
     return found

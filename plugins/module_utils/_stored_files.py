@@ -9,7 +9,7 @@ Both have the same paths (registry/storage/driver of distribution). They are onl
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -40,6 +40,11 @@ class Files:
         :raises RegistryError: it is longer than any that is read whole.
         """
         raise NotImplementedError
+
+    def read_dated(self, path: str) -> tuple[Optional[bytes], float]:
+        """The same, and when it was written, wherever it was copied since, in seconds since the epoch."""
+        status = self.status(path)
+        return (self.read(path), status.written) if status else (None, 0.0)
 
     def status(self, path: str) -> Optional[Status]:
         """Size and time of a file, or None where none is."""
@@ -90,16 +95,21 @@ class BucketFiles(Files):
         return sorted(self._directories.get(directory.strip("/"), ()))
 
     def read(self, path: str) -> Optional[bytes]:
+        return self.read_dated(path)[0]
+
+    def read_dated(self, path: str) -> tuple[Optional[bytes], float]:
         status = self.status(path)
         if status is None:
-            return None
+            return None, 0.0
         if status.size > LARGEST:
             raise RegistryError(f"{path} is longer than {LARGEST >> 20} MiB; look at it and remove it.")
         try:
-            return b"".join(self.parts(path))
+            answer = self._client.get_object(Bucket=self._bucket, Key=path.strip("/"))
+            content = b"".join(answer["Body"].iter_chunks(_PART))
         # It may have been deleted since it was listed.
         except self._client.exceptions.NoSuchKey:
-            return None
+            return None, 0.0
+        return content, _copied_time(answer.get("Metadata") or {}, status.written)
 
     def status(self, path: str) -> Optional[Status]:
         return self._list().get(path.strip("/"))
@@ -135,3 +145,11 @@ class BucketFiles(Files):
                 return
             names.add(name)
             key = directory
+
+
+def _copied_time(metadata: Mapping[str, str], written: float) -> float:
+    """When a file was written that rclone has copied into a bucket, by what it says there (its documentation of S3)."""
+    try:
+        return float(metadata["mtime"])
+    except (LookupError, ValueError):
+        return written

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils import _login
@@ -112,6 +113,11 @@ def plan_logins(
     return _login.plan_places(login, accounts, clients)
 
 
+def _is_left(engine: ContainerEngine, chosen: Sequence[ContainerEngine], nothing: Desired) -> bool:
+    """Whether the host's own store has a certificate from a time when it was named."""
+    return engine.name == "system" and engine not in chosen and engine.is_found(nothing)
+
+
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """The module client_trust: read, explain, write. Returns what the module does.
 
@@ -122,6 +128,9 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     known = known_engines(params)
     engines = chosen_engines(params["engines"], known, desired)
     plans = [engine.plan(desired) for engine in engines]
+    # It would go on to be trusted for every name, by all programs of the host.
+    nothing = replace(desired, trust=ABSENT)
+    plans += [engine.plan(nothing) for engine in known if _is_left(engine, engines, nothing)]
     steps = [step for planned in plans for step in planned.steps]
     logins = plan_logins(login, params["users"], engines)
     verified: Optional[bool] = None

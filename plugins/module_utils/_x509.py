@@ -152,7 +152,7 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     if not parse_request(params).ca_path:
         raise RegistryError("ca: there is no place for it; give ca_path and ca_privatekey_path.")
     try:
-        authority = _run_one(_ca_params(params), check_mode=check_mode)
+        authority = _run_one(_ca_params(params), check_mode=check_mode, stays=params.get("ca_stays", False))
     except RegistryError as error:
         raise RegistryError(f"ca: {error}") from error
     signed = _run_one(params, check_mode=check_mode, ca_would_change=check_mode and authority["changed"])
@@ -180,7 +180,9 @@ def _ca_params(params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _run_one(params: dict[str, Any], *, check_mode: bool, ca_would_change: bool = False) -> dict[str, Any]:
+def _run_one(
+    params: dict[str, Any], *, check_mode: bool, ca_would_change: bool = False, stays: bool = False
+) -> dict[str, Any]:
     if params["state"] == "absent":
         key = params["privatekey_path"]
         return _remove([params["path"], key, key + NEXT_SUFFIX], check_mode=check_mode)
@@ -195,6 +197,8 @@ def _run_one(params: dict[str, Any], *, check_mode: bool, ca_would_change: bool 
         )
     current = read_current(request)
     plan = explain(current, request, authority, now)
+    if stays:
+        _refuse_another(current, request, plan)
     # In check mode the CA lies there as it was, however old.
     signs = authority is not None and bool(plan.certificate) and not ca_would_change
     warnings = _check_lifetime(request, authority, now) if signs and authority else []
@@ -219,6 +223,16 @@ def _run_one(params: dict[str, Any], *, check_mode: bool, ca_would_change: bool 
         "request": requested or None,
         **({"warnings": warnings} if warnings else {}),
     }
+
+
+def _refuse_another(current: Current, request: Request, plan: Plan) -> None:
+    """:raises RegistryError: it would get another key or subject, and so be another one to those who trust it."""
+    is_other = current.certificate is None or current.certificate.subject != request.template.subject
+    if plan.key or is_other:
+        raise RegistryError(
+            f"{request.path} would be another one ({'; '.join(plan.reasons)}), and whoever trusts the present one be "
+            "cut off. Rotate it by the playbook rotate_ca, or run site.yml."
+        )
 
 
 def _check_lifetime(request: Request, authority: Authority, now: datetime) -> list[str]:

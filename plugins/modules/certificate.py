@@ -115,6 +115,12 @@ options:
             their CA, so make it more than O(days).
         type: int
         default: 400
+  ca_stays:
+    description:
+      - Whether to fail where the CA of O(ca) is not there, or would get another key or subject. Whoever trusts it would
+        be cut off. It is still renewed with its key.
+    type: bool
+    default: false
   key_type:
     description:
       - The type of the private key. V(ecdsa) costs a server a small part of what V(rsa) does at each connection.

@@ -232,9 +232,18 @@ def test_a_ca_and_what_it_signs_in_one_task(run_module: RunModule, command: Any,
     alone = {**ca.params, "usage": "ca", "subject": {"CN": "One CA"}, "days": 3650, "renew_before": 400}
     for settled in (wanted, {**server.params, **ca.as_ca, "names": NAMES, "mode": "0444"}, alone):
         assert run_module("certificate", **settled)["changed"] is False
-    renewed = run_module("certificate", **{**wanted, "ca": {**wanted["ca"], "days": 9000, "renew_before": 3700}})
+    before = ca.contents
+    for other in ({"subject": {"CN": "Another CA"}}, {"subject": {"CN": "One CA"}, "key_type": "rsa"}):
+        refused = run_module("certificate", **{**wanted, "ca": other, "ca_stays": True}, fails=True)
+        assert "would be another one" in refused["msg"]
+    assert ca.contents == before
+    long = {**wanted["ca"], "days": 9000, "renew_before": 3700}
+    renewed = run_module("certificate", **{**wanted, "ca": long, "ca_stays": True})
     assert [reason.partition(" ")[0] for reason in renewed["reasons"]] == ["CA:"]
     command("openssl", "verify", "-x509_strict", "-CAfile", ca.certificate, server.certificate)
+    ca.certificate.unlink()
+    assert "would be another one" in run_module("certificate", **{**wanted, "ca_stays": True}, fails=True)["msg"]
+    assert not ca.certificate.exists()
 
 
 @pytest.mark.parametrize(

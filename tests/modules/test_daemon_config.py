@@ -99,9 +99,15 @@ def test_a_restart_is_asked_for_what_a_reload_does_not_apply(configure: Run, doc
     assert (result["reload_required"], result["restart_required"]) == (False, True)
     dockerd.reload()
     assert dockerd.info()["LoggingDriver"] == "json-file"
+    # As long as it is due.
+    again = configure({"log-driver": "local"})
+    assert (again["changed"], again["restart_required"]) == (False, True)
+    assert again["reasons"] == ["log-driver: was changed after the running engine was started, restart it"]
     dockerd.stop()
+    assert configure({"log-driver": "local"})["restart_required"] is False
     dockerd.start()
     assert dockerd.info()["LoggingDriver"] == "local"
+    assert configure({"log-driver": "local"})["restart_required"] is False
 
 
 def test_what_is_taken_away_is_gone_from_the_engine_after_one_reload(configure: Run, dockerd: Dockerd) -> None:

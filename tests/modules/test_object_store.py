@@ -246,6 +246,11 @@ def test_images_are_copied_and_compared(run_module: RunModule, store: Store, war
     assert all(key.startswith("below/docker/registry/v2/") for key in store.keys("copied"))
     assert not [key for key in store.keys("copied") if "_uploads" in key]
     assert not run_module("registry_storage_copy", **params)["changed"]
+    # What prune goes by: when a tag was pushed, not when it was copied.
+    there = Storage("below", BucketFiles(store.client, "copied", "below"))
+    assert [tag.pushed for tag in there.tags("team/app")] == pytest.approx(
+        [tag.pushed for tag in Storage(str(warehouse.root)).tags("team/app")]
+    )
     warehouse.image("team/app", "d", "2")
     again = run_module("registry_storage_copy", **params)
     assert again["reasons"] == ["team/app: the bucket lacks 1 tags and 1 manifests", "blobs: the bucket lacks 3"]

@@ -13,12 +13,16 @@ import json
 import os
 import platform
 import shutil
+import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.stronghold.registry.plugins.module_utils import _archive
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone, lock_path
 
 from ..unit.storage import Warehouse
 from .conftest import RunModule
@@ -204,14 +208,73 @@ def test_a_pipe_does_not_block(run_module: RunModule, registry: Path, target: Pa
 
 def test_one_job_at_a_time(run_module: RunModule, registry: Path, target: Path) -> None:
     archive = back_up(run_module, registry, target)["path"]
-    directory = os.open(registry, os.O_RDONLY)
-    fcntl.flock(directory, fcntl.LOCK_EX)
-    for refused in (
-        back_up(run_module, registry, target, fails=True),
-        restore(run_module, archive, registry, force=True, fails=True),
-    ):
-        assert "a garbage collection, backup or restore of this registry goes on" in refused["msg"]
-    os.close(directory)
+    with alone(str(registry)):
+        for refused in (
+            back_up(run_module, registry, target, fails=True),
+            restore(run_module, archive, registry, force=True, fails=True),
+        ):
+            assert "a garbage collection, backup or restore of this registry goes on" in refused["msg"]
+
+
+def test_others_hold_nobody_up() -> None:
+    # Whoever may look at a directory may lock it.
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        os.seteuid(OWNER)
+        try:
+            descriptor = os.open(directory, os.O_RDONLY)
+        finally:
+            os.seteuid(0)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with alone(directory):
+            assert stat.S_IMODE(os.stat(lock_path(directory)).st_mode) == 0o600
+        os.close(descriptor)
+        os.unlink(lock_path(directory))
+
+
+def test_a_backup_of_what_was_extracted_by_hand_can_be_restored(
+    run_module: RunModule, command: Any, registry: Path, target: Path, tmp_path: Path
+) -> None:
+    by_hand = tmp_path / "by-hand"
+    by_hand.mkdir()
+    command("tar", "--extract", "--file", back_up(run_module, registry, target)["path"], "--directory", by_hand)
+    archive = back_up(run_module, by_hand, target, container="other")["path"]
+    assert command("tar", "--list", "--file", archive).count("stronghold-backup.json") == 1
+    restore(run_module, archive, tmp_path / "again")
+    assert (tmp_path / "again" / "ca" / "ca.key").read_text() == "this is ca/ca.key\n"
+    # As it was packed before that was noticed.
+    old = tmp_path / "old.tar"
+    paths = [by_hand / _archive.LIST, *(path for path in sorted(by_hand.rglob("*")) if path.name != _archive.LIST)]
+    entries = [(str(path), str(path.relative_to(by_hand))) for path in paths]
+    with old.open("wb") as stream:
+        _archive.write(stream, _archive.Contents("other"), entries)
+    restore(run_module, old, tmp_path / "older")
+    assert (tmp_path / "older" / "config" / "config.yml").exists()
+
+
+def test_what_a_killed_backup_left_is_removed(run_module: RunModule, registry: Path, target: Path) -> None:
+    part = target / f"{platform.node()}-{NAME}-20250101T000000Z.tar.gpg.part"
+    others = target / "other-registry-20250101T000000Z.tar.part"
+    part.touch()
+    others.touch()
+    archive = back_up(run_module, registry, target)["path"]
+    assert sorted(target.iterdir()) == sorted([Path(archive), others])
+
+
+def test_only_what_is_kept_needs_room(run_module: RunModule, registry: Path, target: Path) -> None:
+    (registry / ".before-restore").mkdir()
+    with (registry / ".before-restore" / "layer").open("wb") as file:
+        file.truncate(1 << 43)
+    back_up(run_module, registry, target)
+
+
+def test_a_redis_has_to_forget_what_a_restored_storage_lacks(
+    run_module: RunModule, registry: Path, target: Path, tmp_path: Path
+) -> None:
+    config = registry / "config" / "config.yml"
+    config.write_text("storage: {filesystem: {}, cache: {blobdescriptor: redis}}\nredis: {addr: '127.9.0.3:9'}\n")
+    restore(run_module, back_up(run_module, registry, target)["path"], tmp_path / "restored")
+    assert (tmp_path / "restored" / "cache.stale").exists()
 
 
 def test_what_cannot_be_moved_leaves_all_as_it_was(

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import stat
 import subprocess
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_client import Client, Endpoint
+from ansible_collections.stronghold.registry.plugins.module_utils._registry_lock import alone
 from ansible_collections.stronghold.registry.plugins.module_utils._registry_schema import problems
 
 from .conftest import RunModule
@@ -389,9 +388,7 @@ def test_a_job_that_goes_on_is_not_disturbed(run_module: RunModule, path: Path) 
     left = path.with_name("config.yml.writable")
     left.write_bytes(path.read_bytes())
     path.write_text("read-only")
-    directory = os.open(path.parents[1], os.O_RDONLY)
-    fcntl.flock(directory, fcntl.LOCK_EX)
-    refused = run_module("registry_config", fails=True, force=True, **wanted)
-    os.close(directory)
+    with alone(str(path.parents[1])):
+        refused = run_module("registry_config", fails=True, force=True, **wanted)
     assert "a garbage collection, backup or restore of this registry goes on" in refused["msg"]
     assert (path.read_text(), left.exists()) == ("read-only", True)

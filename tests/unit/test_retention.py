@@ -143,6 +143,21 @@ def test_signatures_stay_and_go_with_what_they_belong_to(warehouse: Warehouse) -
     assert result.pruned[f"{gone.replace(':', '-')}.sig"] == f"belongs to {gone[:19]}, which goes"
 
 
+def test_a_signature_goes_with_its_image_however_new_it_is(warehouse: Warehouse) -> None:
+    gone = warehouse.image("app", "old", "v1", pushed=NOW - 20 * DAY)
+    warehouse.image("app", "kept", "v2", pushed=NOW - DAY)
+    attestation = f"{gone.replace(':', '-')}.att"
+    warehouse.image("app", "scanned again", attestation, pushed=NOW - 3 * DAY)
+    assert list(planned(warehouse, keep_younger_than="14d").pruned) == ["v1", attestation]
+
+
+def test_signatures_that_are_left_do_not_hide_that_all_images_would_go(warehouse: Warehouse) -> None:
+    warehouse.image("app", "x", "1")
+    warehouse.image("app", "signature of something elsewhere", f"sha256-{'0' * 64}.att")
+    assert planned(warehouse, keep_tags=["v*"]).empties()
+    assert not planned(warehouse, keep_tags=["1"]).empties()
+
+
 def test_signatures_of_what_is_elsewhere_or_stays_without_a_tag_stay(warehouse: Warehouse) -> None:
     overwritten = warehouse.image("app", "still deployed by its digest", pushed=NOW - 2 * DAY)
     warehouse.image("app", "new", "latest", pushed=NOW)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,22 @@ def test_a_preflight_checks_what_the_role_does(role: str) -> None:
     specs = load(role, "meta/argument_specs.yml")["argument_specs"]
     # site.yml runs the preflights, and what comes after them without a check of its own.
     assert specs.get("preflight", specs["main"])["options"] == specs["main"]["options"]
+
+
+def tasks_of(content: Any) -> Iterator[dict[str, Any]]:
+    """All tasks in a file of tasks or plays, those of blocks as well."""
+    for task in content or ():
+        yield task
+        for part in ("block", "rescue", "always", "pre_tasks", "tasks", "post_tasks"):
+            yield from tasks_of(task.get(part))
+
+
+FILES = sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml")])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_becomes_root_on_the_controller(path: Path) -> None:
+    # The inventory may say ansible_become for all hosts, which no keyword outdoes, and a variable of the task does.
+    for task in tasks_of(yaml.safe_load(path.read_text())):
+        if task.get("delegate_to") == "localhost":
+            assert task.get("vars", {}).get("ansible_become") is False, task["name"]

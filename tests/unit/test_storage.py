@@ -18,7 +18,7 @@ from ansible_collections.stronghold.registry.plugins.module_utils._storage impor
     needed,
     parse_manifest,
 )
-from ansible_collections.stronghold.registry.tests.unit.storage import Warehouse
+from ansible_collections.stronghold.registry.tests.unit.storage import IMAGE, Warehouse
 
 
 @pytest.fixture
@@ -89,6 +89,19 @@ def test_layers_that_lie_elsewhere_are_not_needed() -> None:
     assert parse_manifest("d", json.dumps({"schemaVersion": 2, "layers": [layer]}).encode()).blobs == ()
 
 
+@pytest.mark.parametrize("media_type", [IMAGE, "application/vnd.docker.distribution.manifest.v2+json"])
+def test_keys_of_another_kind_of_manifest_mean_nothing(media_type: str) -> None:
+    content = {"schemaVersion": 2, "mediaType": media_type, "layers": [], "blobs": ["x"], "manifests": [{}]}
+    manifest = parse_manifest("d", json.dumps(content).encode())
+    assert (manifest.blobs, manifest.children) == ((), ())
+
+
+def test_a_tag_whose_manifest_was_deleted_is_found(warehouse: Warehouse, storage: Storage) -> None:
+    digest = warehouse.image("app", "x", "1")
+    (warehouse.top / f"repositories/app/_manifests/revisions/sha256/{digest[7:]}/link").unlink()
+    assert damage(storage) == [f"app:1 can't be pulled: manifest {digest} was deleted."]
+
+
 def test_a_manifest_of_the_first_schema() -> None:
     digest = "sha256:" + "a" * 64
     content = json.dumps({"schemaVersion": 1, "fsLayers": [{"blobSum": digest}, {"blobSum": digest}]}).encode()
@@ -148,6 +161,7 @@ def deep(levels: int) -> bytes:
         b'{"schemaVersion": 2, "subject": {"digest": ["x"]}}',
         b'{"schemaVersion": 2, "subject": {"digest": "../x"}}',
         b'{"schemaVersion": 2, "subject": "x"}',
+        b'{"schemaVersion": 2, "layers": [{"digest": "x", "size": 1e400}]}',
         b'{"schemaVersion": 2, "manifests": {"digest": "x"}}',
     ],
 )
