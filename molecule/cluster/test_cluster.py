@@ -444,10 +444,9 @@ def test_a_replica_may_be_a_balancer_as_well(lab: Lab, cluster: Cluster, tmp_pat
 
     lab.play(*inventory("present"))
     assert lab.play(*inventory("present")).changes == ()
-    greet = f"{cluster.curl} --resolve {cluster.registry}:127.0.0.1 https://{cluster.registry}/v2/"
+    verify = f"-verify_return_error -verify_hostname {cluster.host} -servername {cluster.host}"
     ca = lab.on(cluster.client, f"cat {cluster.ca}")
-    lab.on(THIRD, f"echo '{ca}' >/root/ca.crt")
-    lab.on(THIRD, greet.replace(cluster.ca, "/root/ca.crt"))
+    lab.on(THIRD, f"openssl s_client -connect 127.0.0.1:5000 {verify} -CAfile <(echo '{ca}') </dev/null")
     lab.play(*inventory("absent"))
     lab.play()
     assert lab.play().changes == ()
