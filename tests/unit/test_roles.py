@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 
@@ -101,3 +102,22 @@ def test_nothing_becomes_root_on_the_controller(path: Path) -> None:
     for task in tasks_of(yaml.safe_load(path.read_text())):
         if task.get("delegate_to") == "localhost":
             assert task.get("vars", {}).get("ansible_become") is False, task["name"]
+
+
+def conditions_of(task: dict[str, Any]) -> Iterator[str]:
+    for key in ("when", "changed_when", "failed_when", "until"):
+        yield from in_list(task.get(key))
+    yield from in_list((task.get("ansible.builtin.assert") or {}).get("that"))
+
+
+def in_list(value: Any) -> list[str]:
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_conditions_are_what_ansible_core_before_2_19_understands(path: Path) -> None:
+    # It puts them into a statement, in which a conditional expression has to be in brackets.
+    environment = jinja2.Environment(autoescape=True)
+    for task in tasks_of(yaml.safe_load(path.read_text())):
+        for condition in conditions_of(task):
+            environment.parse(f"{{% if {condition} %}}{{% endif %}}")
