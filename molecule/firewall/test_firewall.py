@@ -83,7 +83,7 @@ def test_a_balancer_lets_in_who_is_named(lab: Lab, firewall: str, setup: str) ->
 
 
 def test_a_server_lets_in_who_is_named(lab: Lab) -> None:
-    """What Docker publishes can be closed by a chain of nftables alone."""
+    """What Docker publishes can be closed by a chain of nftables alone; balancers have to be among those let in."""
     through = f"timeout 3 bash -c '</dev/tcp/{address(lab, SERVER)}/5000'"
     lab.on(BALANCER, through)
     lab.on(SERVER, NFTABLES)
@@ -94,12 +94,18 @@ def test_a_server_lets_in_who_is_named(lab: Lab) -> None:
     assert run.changes == ()
     lab.on(SERVER, f"{INCLUDE}; nft --file /etc/nftables.conf")
     reaches(lab, SERVER, fails=True)
-    lab.play(*only, registry_endpoint_firewall_sources=[address(lab, CLIENT), OTHERS], **named)
+    named["registry_endpoint_firewall_sources"] = [address(lab, BALANCER), OTHERS]
+    lab.play(*only, **named)
+    reaches(lab, SERVER, fails=True)
+    lab.on(BALANCER, through)
+    reaches(lab, BALANCER)
+    assert lab.play(*only, **named).changes == ()
+    # Before the balancer itself has noticed, so that the next server is not shut as well.
+    named["registry_endpoint_firewall_sources"] = [address(lab, CLIENT), OTHERS]
+    run = lab.play(*only, fails=True, **named)
+    assert f"{BALANCER} find {SERVER} down" in " ".join(run.output.split())
     reaches(lab, SERVER)
     lab.on(BALANCER, through, fails=True)
-    assert lab.play(*only, registry_endpoint_firewall_sources=[address(lab, CLIENT), OTHERS], **named).changes == ()
-    lab.play(*only, registry_endpoint_firewall_sources=[OTHERS], **named)
-    reaches(lab, SERVER, fails=True)
 
 
 @pytest.mark.parametrize(

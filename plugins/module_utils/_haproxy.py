@@ -11,7 +11,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
@@ -25,14 +25,19 @@ _DRAINED = 0x08 | 0x10
 _ANSWER = 5.0
 """Seconds that a balancer may take to answer."""
 
+_CONNECT = 3.0
+"""Seconds that a replica may take to accept a connection."""
+
 _PAUSE = 0.2
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A replica as the balancer sees it: whether it gets new connections, and how many it has."""
+    """A replica as the balancer sees it: where it is, whether it gets new connections, and how many it has."""
 
+    address: str
+    port: int
     drained: bool
     up: bool
     sessions: int
@@ -68,11 +73,22 @@ def _wait(path: str, name: str, drained: bool, patience: float) -> Optional[Serv
     end = time.monotonic() + patience
     while True:
         server = _look(path, name)
-        if server is None or time.monotonic() > end:
-            return server
-        if (server.sessions == 0) if drained else server.up:
+        if server is None:
+            return None
+        if not drained and server.up and not _accepts(server):
+            server = replace(server, up=False)
+        if (server.sessions == 0 if drained else server.up) or time.monotonic() > end:
             return server
         time.sleep(_PAUSE)
+
+
+def _accepts(server: Server) -> bool:
+    """Whether the replica can be reached right now. The balancer's checks need a while to notice a new firewall."""
+    try:
+        socket.create_connection((server.address, server.port), _CONNECT).close()
+    except OSError:
+        return False
+    return True
 
 
 def _look(path: str, name: str) -> Optional[Server]:
@@ -83,11 +99,16 @@ def parse_server(states: str, statistics: str, name: str) -> Optional[Server]:
     """The server of this name in what ``show servers state`` and ``show stat`` print, or None."""
     # The first line is the number of the format.
     state = csv.DictReader((line.lstrip("# ") for line in states.splitlines()[1:]), delimiter=" ")
-    admin = {row["srv_name"]: row["srv_admin_state"] for row in state if row.get("be_name") == BACKEND}
+    servers = {row["srv_name"]: row for row in state if row.get("be_name") == BACKEND}
     for row in csv.DictReader(statistics.lstrip("# ").splitlines()):
-        if row.get("pxname") == BACKEND and row.get("svname") == name and name in admin:
-            drained = bool(int(admin[name]) & _DRAINED)
-            return Server(drained, row["status"].startswith("UP"), int(row["scur"] or 0))
+        if row.get("pxname") == BACKEND and row.get("svname") == name and name in servers:
+            return Server(
+                servers[name]["srv_addr"],
+                int(servers[name]["srv_port"]),
+                drained=bool(int(servers[name]["srv_admin_state"]) & _DRAINED),
+                up=row["status"].startswith("UP"),
+                sessions=int(row["scur"] or 0),
+            )
     return None
 
 

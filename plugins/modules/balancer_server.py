@@ -71,7 +71,8 @@ found:
   type: bool
   returned: always
 up:
-  description: Whether the balancer's checks find the replica up.
+  description:
+    - Whether the balancer's checks find the replica up and, with O(state=ready), its port can be reached from there.
   type: bool
   returned: always
 sessions:

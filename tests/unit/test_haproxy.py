@@ -11,11 +11,12 @@ from ansible_collections.stronghold.registry.plugins.module_utils._haproxy impor
 STATISTICS = (
     "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,status,weight,\n"
 )
-STATES = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n"
+PLACE = ("192.0.2.1", 5000)
+STATES = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_port\n"
 
 
 def states(**admin: int) -> str:
-    return STATES + "".join(f"3 registry 1 {name} 192.0.2.1 2 {state} 1\n" for name, state in admin.items()) + "\n"
+    return STATES + "".join(f"3 registry 1 {name} 192.0.2.1 2 {state} 1 5000\n" for name, state in admin.items()) + "\n"
 
 
 def statistics(*rows: str) -> str:
@@ -29,13 +30,13 @@ def row(name: str, status: str, sessions: str = "0", backend: str = "registry") 
 @pytest.mark.parametrize(
     ("admin", "status", "server"),
     [
-        (0, "UP", Server(drained=False, up=True, sessions=4)),
-        (0, "UP 1/2", Server(drained=False, up=True, sessions=4)),
-        (0, "DOWN", Server(drained=False, up=False, sessions=4)),
-        (8, "DRAIN", Server(drained=True, up=False, sessions=4)),
-        (8, "DOWN", Server(drained=True, up=False, sessions=4)),
-        (16, "DRAIN", Server(drained=True, up=False, sessions=4)),
-        (1, "MAINT", Server(drained=False, up=False, sessions=4)),
+        (0, "UP", Server(*PLACE, drained=False, up=True, sessions=4)),
+        (0, "UP 1/2", Server(*PLACE, drained=False, up=True, sessions=4)),
+        (0, "DOWN", Server(*PLACE, drained=False, up=False, sessions=4)),
+        (8, "DRAIN", Server(*PLACE, drained=True, up=False, sessions=4)),
+        (8, "DOWN", Server(*PLACE, drained=True, up=False, sessions=4)),
+        (16, "DRAIN", Server(*PLACE, drained=True, up=False, sessions=4)),
+        (1, "MAINT", Server(*PLACE, drained=False, up=False, sessions=4)),
     ],
 )
 def test_status(admin: int, status: str, server: Server) -> None:
@@ -51,4 +52,4 @@ def test_a_server_that_it_does_not_know() -> None:
 
 def test_a_server_that_nobody_asked_for_anything() -> None:
     found = parse_server(states(one=0), statistics(row("one", "UP", "")), "one")
-    assert found == Server(drained=False, up=True, sessions=0)
+    assert found == Server(*PLACE, drained=False, up=True, sessions=0)
