@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -319,6 +320,41 @@ def test_a_registry_moves_with_all_it_has(lab: Lab, pull: Callable[[], str]) -> 
     assert lab.on(SERVER, "ls /srv; docker ps --all --format '{{.Names}}'") == "registry\nregistry"
     assert lab.on(CLIENT, "ls /etc/docker/certs.d; grep -c lab: /root/.docker/config.json") == f"{REGISTRY}\n1"
     assert lab.play().changes == ()
+    pull()
+
+
+@pytest.fixture
+def ipv6() -> Iterator[str]:
+    """The server's address in a network of IPv6, which the client is in as well."""
+    name = "stronghold-lab-ipv6"
+    docker("network", "create", "--ipv6", "--subnet", "fd00:5000::/64", name)
+    try:
+        for host in (SERVER, CLIENT):
+            docker("network", "connect", name, host)
+        yield docker(
+            "inspect", "--format", f'{{{{(index .NetworkSettings.Networks "{name}").GlobalIPv6Address}}}}', SERVER
+        )
+    finally:
+        for host in (SERVER, CLIENT):
+            docker("network", "disconnect", name, host)
+        docker("network", "rm", name)
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def test_a_registry_is_named_by_an_ipv6_address(lab: Lab, pull: Callable[[], str], ipv6: str) -> None:
+    """The server's engine is too old for images of such names, but can publish the port."""
+    moved: dict[str, Any] = {"registry_endpoint_host": ipv6, "registry_endpoint_former": {"host": HOST, "port": 5000}}
+    lab.play(**moved)
+    assert lab.on(CLIENT, "ls /etc/docker/certs.d") == f"[{ipv6}]:5000"
+    lab.on(CLIENT, f"docker pull '[{ipv6}]:5000/team/kept:1'; docker rmi '[{ipv6}]:5000/team/kept:1'")
+    lab.on(CLIENT, f"docker --config /root/none pull '[{ipv6}]:5000/team/kept:1'", fails=True)
+    assert lab.play(**moved).changes == ()
+    assert lab.play(registry_endpoint_host=ipv6, playbook="check").changes == ()
+    lab.play(registry_endpoint_former={"host": ipv6, "port": 5000})
+    assert lab.on(CLIENT, "ls /etc/docker/certs.d") == REGISTRY
     pull()
 
 

@@ -19,15 +19,8 @@ options:
       - Name or number of the group of the file.
     type: str
 attributes:
-  check_mode:
-    description: Predicts exactly what a run would do, and changes nothing.
-    support: full
   diff_mode:
     description: Shows what was and what will be as facts. Secrets are never among them.
-    support: full
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 notes:
   - The file is written to a temporary name beside it and renamed, so readers find the old or the new one, never a part.

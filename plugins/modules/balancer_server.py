@@ -15,6 +15,8 @@ description:
   - Tells a running HAProxy, as the role registry_balancer makes it, to send no new connections to a replica, and waits
     until that one has none any more. Or tells it to use the replica again, and waits until its checks find it up.
   - Where no balancer runs, or where it does not know the replica, nothing is done.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 options:
   socket:
     description:
@@ -37,17 +39,6 @@ options:
       - How many seconds to wait. Connections that are idle may last longer, so it is no error when some are left.
     type: int
     default: 30
-attributes:
-  check_mode:
-    description: Predicts exactly what a run would do, and changes nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what changes.
-    support: none
-  platform:
-    description: Where the module runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

@@ -22,6 +22,7 @@ requirements:
   - cryptography 38 or newer
 extends_documentation_fragment:
   - stronghold.registry.files
+  - stronghold.registry.attributes
 seealso:
   - module: stronghold.registry.certificate_info
   - module: stronghold.registry.certificate_sign

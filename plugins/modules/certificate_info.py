@@ -14,6 +14,8 @@ author:
 description:
   - Reads a certificate and the chain below it from a file, a PEM text or a live server, without trusting it.
   - Says what is in it, and what a client would stumble over. Only a source that cannot be read is an error.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 requirements:
   - cryptography 38 or newer
 seealso:
@@ -78,10 +80,6 @@ attributes:
   diff_mode:
     description: Changes nothing, so there is nothing to show.
     support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
-    support: full
 """
 
 EXAMPLES = r"""

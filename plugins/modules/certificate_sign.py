@@ -15,6 +15,8 @@ description:
   - Issues a certificate for the key of a request, on the host that has the CA. No file is written.
   - Of the request only the key is taken, and that whoever made it has that key. The names, the subject and the
     lifetime are those of the options, so that a host cannot ask for a certificate of another.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 requirements:
   - cryptography 38 or newer
 seealso:
@@ -67,10 +69,6 @@ attributes:
   diff_mode:
     description: There is nothing to compare.
     support: none
-  platform:
-    description: Where the module runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

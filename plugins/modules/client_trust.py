@@ -20,6 +20,8 @@ description:
   - Moving from one kind of trust to the other leaves nothing of the former.
   - Logs users of the host in, when asked, as M(stronghold.registry.registry_login) does, which is for hosts whose
     trust is none of this collection's business.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 options:
   registry:
     description:
@@ -146,16 +148,9 @@ options:
     type: path
     default: /etc/containers
 attributes:
-  check_mode:
-    description: Predicts exactly what a run would do, and changes nothing.
-    support: full
   diff_mode:
     description: Shows certificates as fingerprints, no private key and no login, and of C(daemon.json) our lists
       only.
-    support: full
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 notes:
   - A reload of Docker keeps an insecure registry whose key is gone from C(daemon.json). See the notes of

@@ -21,6 +21,7 @@ description:
   - Says whether the running engine has to be reloaded or restarted, and does neither itself.
 extends_documentation_fragment:
   - stronghold.registry.files
+  - stronghold.registry.attributes
 options:
   path:
     description:

@@ -18,6 +18,8 @@ description:
     rules are marked by a comment.
   - Ports that Docker publishes are open past ufw and firewalld. Only nftables can close and open them, in the chain
     C(forward).
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 options:
   firewall:
     description:
@@ -58,17 +60,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-attributes:
-  check_mode:
-    description: Predicts what would be opened and closed.
-    support: full
-  diff_mode:
-    description: The reasons tell what changes.
-    support: none
-  platform:
-    description: Where the module runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

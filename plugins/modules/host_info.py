@@ -15,6 +15,8 @@ description:
   - Answers in one task what a play has to know before it runs a registry. It needs no library and no program, only
     the engine's socket and C(/proc).
   - Where no engine runs, that is no error, and none is started.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Does the same.
@@ -22,10 +24,6 @@ attributes:
   diff_mode:
     description: Changes nothing, so there is no difference.
     support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
-    support: full
 options:
   containers:
     description:

@@ -19,6 +19,7 @@ requirements:
   - passlib 1.7.4 with bcrypt 3.1 to 4, or libpass 1.9.3 or newer with any bcrypt
 extends_documentation_fragment:
   - stronghold.registry.files
+  - stronghold.registry.attributes
 options:
   path:
     description:

@@ -16,6 +16,8 @@ description:
     An object is written, read, compared and deleted.
   - The bucket is made where that is asked for.
   - An error says which setting it is about.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 requirements:
   - boto3
 options:
@@ -44,13 +46,6 @@ attributes:
   check_mode:
     description: Looks at the bucket, and predicts whether it would be made. Nothing is written.
     support: full
-  diff_mode:
-    description: The reasons tell what changes.
-    support: none
-  platform:
-    description: Where the module runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

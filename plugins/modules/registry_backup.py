@@ -17,16 +17,11 @@ description:
   - For that time the registry can only be pulled from, so that all fits together. It is restarted before and after,
     which takes about a second each. Pushes fail meanwhile, those that have begun as well.
   - What is not whole never bears an archive's name. Whatever goes wrong, the registry ends as it was.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Tells what would be written, and writes nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what is made.
-    support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 requirements:
   - the docker client

@@ -14,16 +14,11 @@ author:
 description:
   - Puts the registry's image, images to copy into it, collections, wheels for Python and a list of packages into one
     tar file, with a file of checksums, one of variables that name what is in it, and a README that tells how to use it.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Tells what would be made, and makes nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what is made.
-    support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 requirements:
   - skopeo 1.9 or newer

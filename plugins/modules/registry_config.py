@@ -21,6 +21,7 @@ requirements:
   - PyYAML
 extends_documentation_fragment:
   - stronghold.registry.files
+  - stronghold.registry.attributes
 options:
   path:
     description:

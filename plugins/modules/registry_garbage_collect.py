@@ -20,16 +20,11 @@ description:
     and where this module is killed or the host goes down, it is one to pull from, and the next run, or one of the role
     registry_server, lets it be pushed to again.
   - Then reads every tagged manifest, and looks for everything that these need, images for all platforms included.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Reports what would go, and changes nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what goes.
-    support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 requirements:
   - the docker client

@@ -15,16 +15,11 @@ description:
   - Copies an image from another registry, an archive or an engine to a registry, by skopeo, from the host that it runs
     on. All platforms are copied, and the digests stay.
   - An image that is there is not copied. What was copied before an interruption is not copied again.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Compares the two, and copies nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what differs.
-    support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 requirements:
   - skopeo 1.9 or newer

@@ -14,6 +14,8 @@ author:
 description:
   - Reads the registry's directory and asks the engine for its container. It needs no password and sends the registry
     no request, so it takes the same short time however many users and images there are.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Changes nothing in any mode.
@@ -21,10 +23,6 @@ attributes:
   diff_mode:
     description: Changes nothing, so there is no difference.
     support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
-    support: full
 requirements:
   - the docker client
   - cryptography

@@ -18,6 +18,8 @@ description:
   - Writes a user's files with that user's rights only, and keeps the logins and settings that are none of its
     business. A file that can't be parsed is an error, and then nothing is written anywhere.
   - Where a file names a credential helper for the registry, the helper keeps the password, and the file does not.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 options:
   registry:
     description:
@@ -105,10 +107,6 @@ attributes:
     support: full
   diff_mode:
     description: Shows who logs in where, and never a password.
-    support: full
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 notes:
   - A C(podman login) by hand writes to C(/run/user/UID/containers/auth.json), root's to

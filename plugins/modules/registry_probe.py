@@ -20,6 +20,7 @@ description:
     Wrong answers are final.
 extends_documentation_fragment:
   - stronghold.registry.connection
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Does the same, without the push and what follows it.
@@ -27,10 +28,6 @@ attributes:
   diff_mode:
     description: Changes nothing, so there is no difference.
     support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
-    support: full
 options:
   fingerprint:
     description:

@@ -19,16 +19,10 @@ description:
   - Frees no space by itself. The garbage collection does, see M(stronghold.registry.registry_garbage_collect).
 extends_documentation_fragment:
   - stronghold.registry.connection
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Reports what would go, and deletes nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what goes.
-    support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 options:
   data_directory:

@@ -16,16 +16,11 @@ description:
     each file against the list in the archive. Only then it takes its place. Tags that can't be pulled are told.
   - An archive that is damaged, cut off or encrypted with another passphrase changes nothing.
   - What was there is kept in the directory C(.before-restore).
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Tells what would be restored, without reading the archive, and changes nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what is done.
-    support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 requirements:
   - the docker client, where a container is to be stopped

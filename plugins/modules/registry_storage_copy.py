@@ -18,16 +18,11 @@ description:
     compare their bytes with their digests.
   - The directory is only read. Run this once while the registry serves, and once more while it is read-only, which
     copies what was pushed meanwhile.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 attributes:
   check_mode:
     description: Tells what the bucket lacks, and copies nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what is copied.
-    support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
     support: full
 requirements:
   - boto3

@@ -16,17 +16,8 @@ description:
     program that they start. It holds the modules' own code, so nothing else of this collection is needed on the host.
   - What a timer does, and what went wrong, is in the journal of its service.
   - Where a job is killed, systemd lets the registry be pushed to again at once; where the host goes down, at boot.
-attributes:
-  check_mode:
-    description: Predicts exactly what a run would do, and changes nothing.
-    support: full
-  diff_mode:
-    description: The reasons tell what is made.
-    support: none
-  platform:
-    description: Where the module runs.
-    platforms: posix
-    support: full
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 requirements:
   - systemd
   - the docker client

@@ -15,6 +15,8 @@ description:
   - Gives a swarm the content of files, for a service to use. The host is a manager of the swarm.
   - A secret or config can't be changed, so each content has a name of its own, and what was there stays for a service
     that goes back. It is removed by O(purge).
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 options:
   service:
     description:
@@ -59,17 +61,6 @@ options:
       - Where the engine answers.
     type: path
     default: /var/run/docker.sock
-attributes:
-  check_mode:
-    description: Predicts what would be made and removed.
-    support: full
-  diff_mode:
-    description: The reasons tell what changes.
-    support: none
-  platform:
-    description: Where the module runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

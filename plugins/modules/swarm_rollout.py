@@ -14,6 +14,8 @@ author:
 description:
   - Follows the change of a service until all of its nodes have it. The host is a manager of the swarm.
   - Fails where the swarm gives up, and tells why its tasks failed, and whether it went back by itself.
+extends_documentation_fragment:
+  - stronghold.registry.attributes
 options:
   service:
     description:
@@ -42,10 +44,6 @@ attributes:
   diff_mode:
     description: Changes nothing, so there is no difference.
     support: none
-  platform:
-    description: Where the module runs.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""
