@@ -5,7 +5,7 @@
 """Run the gates and the tests, all or the named parts, and count what passed.
 
 Usage: run.py [PART ...]
-All parts are lint, units, modules, sanity, package and molecule. The part cluster, half an hour with seven hosts,
+All parts are lint, units, modules, sanity, package and molecule. The part cluster, more than an hour with seven hosts,
 runs only where it is named.
 Goes on after a failure, prints what the failed checks said, and ends with one line of counts.
 """
@@ -25,6 +25,19 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "reports"
 FORGES = ((".github/workflows/test.yml", "github-workflows"), (".gitlab-ci.yml", "gitlab-ci"))
 """What tells forges to run the tests, and the schema of each."""
+
+LANES = 4
+"""How many checks run side by side. Scenarios mostly wait for their hosts, so more than a small machine has cores."""
+
+LONGEST = (
+    "molecule lifecycle",
+    "molecule operate",
+    "tests/modules",
+    "molecule clients",
+    "molecule faults",
+    "molecule firewall",
+)
+"""What is begun first, the longest one at the head, so that all lanes end at about the same time."""
 
 COLLECTION = "build/collections/ansible_collections/stronghold/registry"
 
@@ -132,21 +145,12 @@ def checks() -> list[Check]:
     ]
 
 
-def run_in_order(lane: list[Check]) -> list[Counts]:
-    return [check.run() for check in lane]
-
-
 def main(*parts: str) -> int:
     REPORTS.mkdir(parents=True, exist_ok=True)
     chosen = [check for check in checks() if (check.part in parts if parts else check.part != "cluster")]
-    # In lanes side by side, since scenarios mostly wait for their hosts; the longest ones have their own, and the third
-    # longest follows the checks that are not scenarios.
-    alone = [[check for check in chosen if check.name == f"molecule {name}"] for name in ("lifecycle", "operate")]
-    late = [check for check in chosen if check.name == "molecule faults"]
-    scenarios = [check for check in chosen if check.part == "molecule" and check not in [*alone[0], *alone[1], *late]]
-    lanes = [*alone, scenarios, [check for check in chosen if check.part != "molecule"] + late]
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        results = [counts for lane in pool.map(run_in_order, lanes) for counts in lane]
+    chosen.sort(key=lambda check: LONGEST.index(check.name) if check.name in LONGEST else len(LONGEST))
+    with ThreadPoolExecutor(LANES) as pool:
+        results = list(pool.map(Check.run, chosen))
     total = Counts(
         sum(counts.passed for counts in results),
         sum(counts.failed for counts in results),

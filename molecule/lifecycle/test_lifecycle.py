@@ -74,12 +74,12 @@ def test_a_certificate_is_renewed_inside_its_window_only(lab: Lab, pull: Callabl
 
 def test_names_and_type_of_key_change(lab: Lab, pull: Callable[[], str]) -> None:
     since = started(lab)
-    names = [HOST, "other.lab", "192.0.2.10"]
+    names = [HOST, "moved.lab", "192.0.2.10"]
     lab.change(registry_tls_names=names, registry_tls_key_type="rsa", registry_tls_key_size=2048)
     assert started(lab) != since
     answer = lab.on(
         CLIENT,
-        f"openssl s_client -connect {REGISTRY} -verify_hostname other.lab -verify_return_error"
+        f"openssl s_client -connect {REGISTRY} -verify_hostname moved.lab -verify_return_error"
         f" -CAfile /etc/docker/certs.d/{REGISTRY}/ca.crt </dev/null",
     )
     assert "Server public key is 2048 bit" in answer
@@ -304,7 +304,7 @@ def test_a_second_registry_comes_and_goes(lab: Lab, pull: Callable[[], str]) -> 
 def test_a_registry_moves_with_all_it_has(lab: Lab, pull: Callable[[], str]) -> None:
     moved: dict[str, Any] = {
         "registry_endpoint_name": "moved",
-        "registry_endpoint_host": "other.lab",
+        "registry_endpoint_host": "moved.lab",
         "registry_endpoint_port": 5001,
         "registry_endpoint_former": {"name": "registry", "host": HOST, "port": 5000},
     }
@@ -313,10 +313,10 @@ def test_a_registry_moves_with_all_it_has(lab: Lab, pull: Callable[[], str]) -> 
     lab.play(**moved)
     assert lab.on(SERVER, "ls /srv; docker ps --all --format '{{.Names}}'") == "moved\nmoved"
     assert traces_of_the_registry(lab) == []
-    assert lab.on(CLIENT, "ls /etc/docker/certs.d") == "other.lab:5001"
-    lab.on(CLIENT, "docker pull other.lab:5001/team/kept:1; docker rmi other.lab:5001/team/kept:1")
+    assert lab.on(CLIENT, "ls /etc/docker/certs.d") == "moved.lab:5001"
+    lab.on(CLIENT, "docker pull moved.lab:5001/team/kept:1; docker rmi moved.lab:5001/team/kept:1")
     assert lab.play(**moved).changes == ()
-    lab.play(registry_endpoint_former={"name": "moved", "host": "other.lab", "port": 5001})
+    lab.play(registry_endpoint_former={"name": "moved", "host": "moved.lab", "port": 5001})
     assert lab.on(SERVER, "ls /srv; docker ps --all --format '{{.Names}}'") == "registry\nregistry"
     assert lab.on(CLIENT, "ls /etc/docker/certs.d; grep -c lab: /root/.docker/config.json") == f"{REGISTRY}\n1"
     assert lab.play().changes == ()
