@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SERVER, CLIENT = "lifecycle-server", "lifecycle-client"
 HOST = "lifecycle.lab"
 REGISTRY = f"{HOST}:5000"
+EVERYBODY = "/usr/local/share/ca-certificates"
+"""Where Debian has what all programs of a host trust."""
+
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
 MOBY = {"name": "moby", "password": "gordon", "cost": 5}
 
@@ -95,6 +98,20 @@ def test_a_certificate_is_brought_along_and_given_back(lab: Lab, pull: Callable[
     shown = lab.on(CLIENT, f"openssl s_client -connect {REGISTRY} -showcerts </dev/null")
     assert shown.count("BEGIN CERTIFICATE") == 2
     pull()
+    # As if the root were one that everybody trusts. Docker reads those when it starts.
+    for host in (SERVER, CLIENT):
+        lab.on(
+            host,
+            f"cat >{EVERYBODY}/root.crt <<'END'\n{provided['registry_tls_ca_certificate']}END\nupdate-ca-certificates",
+        )
+    lab.on(CLIENT, "systemctl restart docker")
+    public = {**provided, "registry_tls_ca_certificate": ""}
+    lab.change(**public)
+    assert lab.on(CLIENT, "find /etc/docker/certs.d -type f") == ""
+    pull()
+    for host in (SERVER, CLIENT):
+        lab.on(host, f"rm {EVERYBODY}/root.crt; update-ca-certificates --fresh")
+    lab.on(CLIENT, "systemctl restart docker")
     leaf, intermediate = provided["registry_tls_certificate"].split("-----END CERTIFICATE-----\n")[:2]
     swapped = "-----END CERTIFICATE-----\n".join([intermediate, leaf, ""])
     refused = lab.play(fails=True, **{**provided, "registry_tls_certificate": swapped})
