@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RegistryError(Exception):
     """Something that the user can mend.
 
     The message names the parameter or file, says what is wrong with it and what to do. It never holds a secret.
+    *facts* are what a module returns besides.
     """
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts

@@ -37,19 +37,11 @@ _TOLD = 3
 """How many different complaints are told."""
 
 
-class RolloutError(RegistryError):
-    """The swarm does not run what it was asked to; *gone_back* tells that it runs what it did before."""
-
-    def __init__(self, message: str, *, gone_back: bool) -> None:
-        super().__init__(message)
-        self.gone_back = gone_back
-
-
 def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """The module swarm_rollout. Returns what the module does.
 
-    :raises RolloutError: the swarm gave up, or is not done in time.
-    :raises RegistryError: there is no such service, or nobody who knows.
+    :raises RegistryError: the swarm gave up, or is not done in time; *gone_back* tells that it runs what it did before.
+        Or there is no such service, or nobody who knows.
     """
     socket_path, name = params["docker_socket"], params["service"]
     deadline = time.monotonic() + params["timeout"]
@@ -72,7 +64,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
             return {"changed": False, "nodes": sorted(nodes.get(node, node) for node in running(tasks))}
         if found != GOING_ON or time.monotonic() > deadline:
             said = complaints(_tasks(socket_path, {"service": [name]}), nodes)
-            raise RolloutError(_message(name, found, said), gone_back=found == GONE_BACK)
+            raise RegistryError(_message(name, found, said), gone_back=found == GONE_BACK)
         time.sleep(_INTERVAL)
 
 

@@ -313,22 +313,13 @@ ca:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stronghold.registry.plugins.module_utils import (
-    _certificate_request,
-    _files,
-    _x509,
-)
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils import _certificate_request, _x509
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=_certificate_request.ARGUMENTS, supports_check_mode=True)
-    try:
-        with _files.exclusively(check_mode=module.check_mode):
-            result = _x509.run(module.params, check_mode=module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _x509.run(module.params, check_mode=module.check_mode), exclusive=True)
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _certificate_source
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     "path": {"type": "path"},
@@ -191,11 +191,7 @@ def main() -> None:
             ("ca_path", "ca_content"),
         ],
     )
-    try:
-        result = _certificate_source.run(module.params)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _certificate_source.run(module.params))
 
 
 if __name__ == "__main__":

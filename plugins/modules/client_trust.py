@@ -273,8 +273,8 @@ reload_processes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stronghold.registry.plugins.module_utils import _docker_engine, _files, _trust
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils import _docker_engine, _trust
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     "registry": {"type": "str", "required": True},
@@ -301,14 +301,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        with _files.exclusively(check_mode=module.check_mode):
-            result = _trust.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    module.exit_json(**result)
+    conclude(module, lambda: _trust.run(module.params, module.check_mode), exclusive=True)
 
 
 if __name__ == "__main__":

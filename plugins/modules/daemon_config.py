@@ -170,7 +170,7 @@ restart_required:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _daemon_json, _docker_engine, _files
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     "path": {"type": "path", "default": _docker_engine.DEFAULT_CONFIG},
@@ -187,12 +187,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        with _files.exclusively(check_mode=module.check_mode):
-            result = _daemon_json.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _daemon_json.run(module.params, module.check_mode), exclusive=True)
 
 
 if __name__ == "__main__":

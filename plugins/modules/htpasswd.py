@@ -128,7 +128,7 @@ foreign:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _files, _htpasswd
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 USER_SPEC = {
     "name": {"type": "str", "required": True},
@@ -150,12 +150,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        with _files.exclusively(check_mode=module.check_mode):
-            result = _htpasswd.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _htpasswd.run(module.params, module.check_mode), exclusive=True)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ bucket:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _object_store
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     **_object_store.ARGUMENTS,
@@ -87,11 +87,7 @@ ARGUMENT_SPEC = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     module.no_log_values = _object_store.secret_values(module.params["settings"])
-    try:
-        result = _object_store.run(module.params, check_mode=module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _object_store.run(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

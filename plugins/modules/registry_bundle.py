@@ -121,7 +121,7 @@ checksum:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _bundle
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 IMAGE = {"name": {"type": "str", "required": True}, "source": {"type": "str", "required": True}}
 ARGUMENT_SPEC = {
@@ -139,11 +139,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = _bundle.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _bundle.run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ backup_file:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _files, _registry_config
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     "path": {"type": "path", "required": True},
@@ -145,12 +145,7 @@ def main() -> None:
     )
     # With every value of the configuration masked, no reason could be read: only the secret ones are.
     module.no_log_values = _registry_config.secret_values(module.params["config"])
-    try:
-        with _files.exclusively(check_mode=module.check_mode):
-            result = _registry_config.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _registry_config.run(module.params, module.check_mode), exclusive=True)
 
 
 if __name__ == "__main__":

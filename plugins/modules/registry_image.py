@@ -116,7 +116,7 @@ digest:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _image_copy
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     "registry": {"type": "str", "required": True},
@@ -135,11 +135,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = _image_copy.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _image_copy.run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ history:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _registry_info
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     "container": {"type": "str", "required": True},
@@ -145,11 +145,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = _registry_info.run(module.params)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _registry_info.run(module.params))
 
 
 if __name__ == "__main__":

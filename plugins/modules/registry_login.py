@@ -172,8 +172,8 @@ verified:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.stronghold.registry.plugins.module_utils import _files, _login
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils import _login
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     "registry": {"type": "str", "required": True},
@@ -195,14 +195,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        with _files.exclusively(check_mode=module.check_mode):
-            result = _login.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    module.exit_json(**result)
+    conclude(module, lambda: _login.run(module.params, module.check_mode), exclusive=True)
 
 
 if __name__ == "__main__":

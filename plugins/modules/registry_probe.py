@@ -140,7 +140,7 @@ steps:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _connection, _probe
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     **_connection.ARGUMENTS,
@@ -154,11 +154,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = _probe.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _probe.run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

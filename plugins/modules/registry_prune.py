@@ -130,7 +130,7 @@ repositories:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _connection, _prune
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 RULE = {
     "repositories": {"type": "list", "elements": "str", "required": True},
@@ -156,11 +156,7 @@ def main() -> None:
         mutually_exclusive=[("data_directory", "directory")],
         required_one_of=[("data_directory", "directory")],
     )
-    try:
-        result = _prune.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _prune.run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

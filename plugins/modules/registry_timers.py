@@ -116,8 +116,8 @@ timers:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.stronghold.registry.plugins.module_utils import _certificate_request, _files, _timers
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils import _certificate_request, _timers
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 _PASSPHRASES = ("privatekey_passphrase", "ca_privatekey_passphrase")
 ARGUMENT_SPEC = {
@@ -147,12 +147,7 @@ def main() -> None:
         if validated.error_messages:
             module.fail_json(msg=f"certificate: {' '.join(validated.error_messages)}")
         params = {**params, "certificate": validated.validated_parameters}
-    try:
-        with _files.exclusively(check_mode=module.check_mode):
-            result = _timers.run(params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    conclude(module, lambda: _timers.run(params, module.check_mode), exclusive=True)
 
 
 if __name__ == "__main__":

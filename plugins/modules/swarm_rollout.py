@@ -68,7 +68,7 @@ gone_back:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stronghold.registry.plugins.module_utils import _docker_engine, _swarm_rollout
-from ansible_collections.stronghold.registry.plugins.module_utils._errors import RegistryError
+from ansible_collections.stronghold.registry.plugins.module_utils._module import conclude
 
 ARGUMENT_SPEC = {
     "service": {"type": "str", "required": True},
@@ -80,11 +80,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = _swarm_rollout.run(module.params, module.check_mode)
-    except RegistryError as error:
-        module.fail_json(msg=str(error), gone_back=getattr(error, "gone_back", False))
-    module.exit_json(**result)
+    conclude(module, lambda: _swarm_rollout.run(module.params, module.check_mode))
 
 
 if __name__ == "__main__":
