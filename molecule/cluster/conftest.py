@@ -61,7 +61,8 @@ class Cluster:
         self.on_client(f"cat >/run/load/load.py <<'END'\n{script}\nEND\n")
         self.on_client(
             "systemd-run --unit=load --collect --setenv=TMPDIR=/run/load"
-            f" --property=StandardOutput=file:/run/load/operations python3 /run/load/load.py {self.registry} /run/load {self.workers}",
+            " --property=StandardOutput=file:/run/load/operations"
+            f" python3 /run/load/load.py {self.registry} /run/load {self.workers}",
         )
         operations: list[Operation] = []
         try:
