@@ -112,6 +112,11 @@ def test_a_certificate_is_brought_along_and_given_back(lab: Lab, pull: Callable[
     for host in (SERVER, CLIENT):
         lab.on(host, f"rm {EVERYBODY}/root.crt; update-ca-certificates --fresh")
     lab.on(CLIENT, "systemctl restart docker")
+    elsewhere = {**provided, "registry_endpoint_controller_directory": str(tmp_path / "new" / "controller")}
+    lab.play("--check", **elsewhere)
+    lab.play(**elsewhere)
+    assert lab.play(**elsewhere).changes == ()
+    pull()
     leaf, intermediate = provided["registry_tls_certificate"].split("-----END CERTIFICATE-----\n")[:2]
     swapped = "-----END CERTIFICATE-----\n".join([intermediate, leaf, ""])
     refused = lab.play(fails=True, **{**provided, "registry_tls_certificate": swapped})
