@@ -107,7 +107,7 @@ def test_a_certificate_is_brought_along_and_given_back(lab: Lab, pull: Callable[
     lab.on(CLIENT, "systemctl restart docker")
     public = {**provided, "registry_tls_ca_certificate": ""}
     lab.change(unforeseen=NEW_ANCHOR, **public)
-    assert lab.on(CLIENT, "find /etc/docker/certs.d -type f") == ""
+    assert lab.there(CLIENT, "/etc/docker/certs.d") == ""
     pull()
     for host in (SERVER, CLIENT):
         lab.on(host, f"rm {EVERYBODY}/root.crt; update-ca-certificates --fresh")
