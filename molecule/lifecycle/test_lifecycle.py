@@ -113,7 +113,6 @@ def test_a_certificate_is_brought_along_and_given_back(lab: Lab, pull: Callable[
         lab.on(host, f"rm {EVERYBODY}/root.crt; update-ca-certificates --fresh")
     lab.on(CLIENT, "systemctl restart docker")
     elsewhere = {**provided, "registry_endpoint_controller_directory": str(tmp_path / "new" / "controller")}
-    lab.play("--check", **elsewhere)
     lab.play(**elsewhere)
     assert lab.play(**elsewhere).changes == ()
     pull()
