@@ -27,7 +27,7 @@ FORGES = ((".github/workflows/test.yml", "github-workflows"), (".gitlab-ci.yml",
 """What tells forges to run the tests, and the schema of each."""
 
 LANES = 4
-"""How many checks run side by side. Scenarios mostly wait for their hosts, so more than a small machine has cores."""
+"""How many checks run side by side. Scenarios often wait for their hosts; four keep two cores busy."""
 
 LONGEST = (
     "molecule lifecycle",
